@@ -1,0 +1,1 @@
+"""Penstock moves data into PostgreSQL, and every row is accounted for."""

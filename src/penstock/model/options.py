@@ -1,0 +1,167 @@
+"""What a user declares about an input and a load. Not for: defaults of the command line's look."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+#: Bytes of one record above which a quote is taken to be never closed.
+DEFAULT_MAX_RECORD_BYTES = 16 << 20
+
+
+class LoadMode(StrEnum):
+    """What a load does to the rows that are there."""
+
+    #: Insert every row.
+    APPEND = "append"
+    #: Empty the table and fill it, in one transaction.
+    TRUNCATE = "truncate"
+
+
+class OrphanPolicy(StrEnum):
+    """What becomes of a row whose parent is missing."""
+
+    #: The row waits in quarantine, code 23503.
+    QUARANTINE = "quarantine"
+    #: The row is loaded and a marked parent row is made for it.
+    PLACEHOLDER = "placeholder"
+    #: The row is loaded with NULL in the foreign key's columns, and counted.
+    NULL = "null"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CsvOptions:
+    """How a CSV file is written.
+
+    Attributes:
+        delimiter: One character; None: that of `, ; tab |` whose header matches the table.
+        quote: One character; empty for files without quoting.
+        escape: A character that escapes the quote instead of doubling it; None for doubling.
+        encoding: A Python codec name; None: UTF-8, or what a byte order mark says.
+        header: False where the first record is data; then `columns` names the fields.
+        columns: Names of the source columns, in file order; they replace a header's names.
+        max_record_bytes: Longest record accepted.
+    """
+
+    delimiter: str | None = None
+    quote: str = '"'
+    escape: str | None = None
+    encoding: str | None = None
+    header: bool = True
+    columns: tuple[str, ...] | None = None
+    max_record_bytes: int = DEFAULT_MAX_RECORD_BYTES
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grammar:
+    """How values are written in the input, where it is not the default.
+
+    Attributes:
+        dates: A pattern of `YYYY MM DD` (`M`, `D` for one or two digits), such as `DD/MM/YYYY`.
+        numbers: An example that shows the decimal mark and the grouping, such as `1.234,56`.
+        timezone: IANA name that text without an offset is in, for `timestamptz` columns.
+        round: True: decimals beyond the column's scale are rounded (half away from zero, as
+            PostgreSQL does) and counted.
+        trim: True: blanks around text are taken away, and counted.
+        null: Texts that mean NULL, besides the unquoted empty field.
+        empty: `null`: a quoted empty field is NULL too; `text`: an unquoted empty field is the
+            empty text in text columns; None: unquoted is NULL, quoted is the empty text.
+    """
+
+    dates: str = "YYYY-MM-DD"
+    numbers: str = "1234.56"
+    timezone: str | None = None
+    round: bool = False
+    trim: bool = False
+    null: tuple[str, ...] = ()
+    empty: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """How many rows may be refused: a share of the rows read, a number, or no limit.
+
+    Attributes:
+        share: 0.01 is one per cent; None where `rows` or no limit holds.
+        rows: A number of rows; None where `share` or no limit holds.
+    """
+
+    share: float | None = 0.01
+    rows: int | None = None
+
+    def allows(self, refused: int, read: int) -> bool:
+        """True where `refused` of `read` rows are within the budget."""
+        if self.rows is not None:
+            return refused <= self.rows
+        return self.share is None or refused <= self.share * read
+
+    def __str__(self) -> str:
+        if self.rows is not None:
+            return str(self.rows)
+        return "all" if self.share is None else f"{self.share * 100:g}%"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far a load is; given to `LoadOptions.on_progress` about ten times a second.
+
+    Attributes:
+        table: The table being loaded.
+        rows: Records read so far.
+        rejects: Rows refused so far.
+        read_bytes: Bytes of the input consumed.
+        total_bytes: Bytes of the input; 0 where unknown.
+        step: The step's name when one begins, else empty.
+    """
+
+    table: str
+    rows: int = 0
+    rejects: int = 0
+    read_bytes: int = 0
+    total_bytes: int = 0
+    step: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadOptions:
+    """Everything a load may be told. One value beneath the library and the command line.
+
+    Attributes:
+        mode: What happens to the rows that are there.
+        csv: How the files are written.
+        grammar: How the values are written.
+        columns: Source column -> target column, where names differ.
+        ignore_extra: True: source columns that the table does not have are left out.
+        budget: How many rows may be refused, for each table.
+        orphans: `column` or `table.column` -> policy for rows whose parent is missing.
+        allow_shrink: True: `truncate` may leave less than half of the rows.
+        keep_constraints: True: constraints are never dropped and re-created.
+        max_lock: Seconds that readers of parent tables may wait; a load that is estimated to hold
+            its locks longer stages first.
+        lock_timeout: Seconds to wait for locks in total before giving up with `TryAgain`.
+        again: True: load a file even where the same content was loaded before.
+        dry_run: True: do the whole load, then roll it back.
+        ledger: False: no `penstock` schema is used.
+        rejects_file: Also write the rejects to this file (.csv or .xlsx).
+        on_progress: Called with a `Progress` while the load runs.
+        on_step: Called with the name of each step as it begins (`penstock.loading.steps`).
+    """
+
+    mode: LoadMode = LoadMode.APPEND
+    csv: CsvOptions = field(default_factory=CsvOptions)
+    grammar: Grammar = field(default_factory=Grammar)
+    columns: Mapping[str, str] = field(default_factory=dict)
+    ignore_extra: bool = False
+    budget: Budget = field(default_factory=Budget)
+    orphans: Mapping[str, OrphanPolicy] = field(default_factory=dict)
+    allow_shrink: bool = False
+    keep_constraints: bool = False
+    max_lock: float = 5.0
+    lock_timeout: float = 30.0
+    again: bool = False
+    dry_run: bool = False
+    ledger: bool = True
+    rejects_file: str | None = None
+    on_progress: Callable[[Progress], None] | None = None
+    on_step: Callable[[str], None] | None = None

@@ -1,0 +1,99 @@
+"""What came of a load. Not for: printing it (`cli.report`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReasonCount:
+    """How often one reason refused a row, with samples.
+
+    Attributes:
+        column: The target column; empty where the whole row is at fault.
+        code: An SQLSTATE or a rule name.
+        rows: Refused rows with this reason.
+        samples: At most two `(file, line or record, value, reason)`.
+    """
+
+    column: str
+    code: str
+    rows: int
+    samples: tuple[tuple[str, int, str | None, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadResult:
+    """The books of one load into one table.
+
+    `read = inserted + updated + unchanged + ignored + filtered + quarantined`; `deleted` and
+    `inferred` stand beside it.
+
+    Attributes:
+        run_id: The run's id in the ledger; empty with `ledger=False`.
+        load_id: The load's id.
+        target: `user@host:port/database`.
+        table: Schema-qualified where the schema is not `public`.
+        mode: The load mode.
+        read: Records met in the input.
+        inserted: Rows inserted.
+        updated: Rows updated.
+        unchanged: Rows that were there already, equal.
+        deleted: Rows that the load removed.
+        inferred: Placeholder parents that the load made.
+        ignored: Exact copies within the input.
+        filtered: Wholly blank records.
+        quarantined: Rows refused.
+        seconds: From the first statement to the end of the commit.
+        strategy: How it was carried out, with the reason, the locks and their time.
+        changes: Values changed because the user said so: `rounded`, `trimmed`, `orphans_nulled`.
+        reasons: The reasons of the refused rows, commonest first.
+        skipped: Files skipped because the same content was loaded before.
+        warnings: Things a person should know, such as source columns left out.
+        dry_run: True where the load was rolled back after it succeeded.
+    """
+
+    run_id: str
+    load_id: str
+    target: str
+    table: str
+    mode: str
+    read: int = 0
+    inserted: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    deleted: int = 0
+    inferred: int = 0
+    ignored: int = 0
+    filtered: int = 0
+    quarantined: int = 0
+    seconds: float = 0.0
+    strategy: str = ""
+    changes: Mapping[str, int] = field(default_factory=dict)
+    reasons: tuple[ReasonCount, ...] = ()
+    skipped: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    dry_run: bool = False
+
+    @property
+    def balanced(self) -> bool:
+        """True where every record read is accounted for."""
+        return self.read == (
+            self.inserted
+            + self.updated
+            + self.unchanged
+            + self.ignored
+            + self.filtered
+            + self.quarantined
+        )
+
+    def __str__(self) -> str:
+        parts = [f"{self.read:,} read"]
+        for name in ("inserted", "updated", "unchanged", "ignored", "filtered", "quarantined"):
+            count = getattr(self, name)
+            if count or name == "inserted":
+                parts.append(f"{count:,} {name}")
+        beside = [f"{getattr(self, n):,} {n}" for n in ("deleted", "inferred") if getattr(self, n)]
+        text = f"{self.table}: {', '.join(parts)}"
+        return f"{text} ({', '.join(beside)})" if beside else text

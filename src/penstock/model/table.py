@@ -1,0 +1,147 @@
+"""What the catalog says about a target table. Not for: reading the catalog (`postgres.catalog`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class TableName:
+    """A schema and a table, unquoted, exactly as PostgreSQL stores them."""
+
+    schema: str
+    table: str
+
+    def __str__(self) -> str:
+        return self.table if self.schema == "public" else f"{self.schema}.{self.table}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """One column of a target table.
+
+    Attributes:
+        name: As PostgreSQL stores it.
+        number: `attnum`, from 1.
+        type: As PostgreSQL writes it: `numeric(10,2)`, `character varying(20)`.
+        base: The type's short name (`pg_type.typname`): `int4`, `numeric`, `varchar`, `bpchar`,
+            `timestamptz`; the domain's own name for a domain, `_int4` for an array.
+        category: `typtype`: `b` base, `d` domain, `e` enum, `c` composite, `r` range.
+        precision: Digits of `numeric(p,s)`; None where unbounded or another type.
+        scale: Decimals of `numeric(p,s)`, may be negative; None where precision is None.
+        length: Characters of `varchar(n)` and `char(n)`; None where unbounded.
+        fraction: Fractional digits of seconds of `timestamp(p)`; None means 6.
+        nullable: False with NOT NULL.
+        has_default: True with a default or an identity.
+        identity: `a` ALWAYS, `d` BY DEFAULT, empty otherwise.
+        generated: True for a generated column, which no load may fill.
+        deterministic: False under a nondeterministic collation: equality is the server's.
+    """
+
+    name: str
+    number: int
+    type: str
+    base: str
+    category: str = "b"
+    precision: int | None = None
+    scale: int | None = None
+    length: int | None = None
+    fraction: int | None = None
+    nullable: bool = True
+    has_default: bool = False
+    identity: str = ""
+    generated: bool = False
+    deterministic: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Key:
+    """A primary key or unique constraint or unique index over plain columns.
+
+    Attributes:
+        name: The constraint's name, or the index's where there is no constraint.
+        columns: In index order.
+        primary: True for the primary key.
+        nulls_distinct: False with NULLS NOT DISTINCT: two NULLs are a duplicate.
+    """
+
+    name: str
+    columns: tuple[str, ...]
+    primary: bool = False
+    nulls_distinct: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForeignKey:
+    """A foreign key of the target.
+
+    Attributes:
+        name: The constraint's name.
+        columns: Of the target, in order.
+        parent: The referenced table.
+        parent_columns: Of the parent, in the same order.
+        match_full: True with MATCH FULL; otherwise a NULL in any column passes.
+        validated: False with NOT VALID; the load then checks new rows only.
+        enforced: False with NOT ENFORCED (PostgreSQL 18).
+        row_security: True where the role does not see every row of the parent.
+        readable: True where the role may SELECT from the parent.
+    """
+
+    name: str
+    columns: tuple[str, ...]
+    parent: TableName
+    parent_columns: tuple[str, ...]
+    match_full: bool = False
+    validated: bool = True
+    enforced: bool = True
+    row_security: bool = False
+    readable: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableSpec:
+    """A target table: columns, keys, foreign keys and the role's rights on it.
+
+    Attributes:
+        name: Schema and table.
+        oid: Its object id.
+        kind: `relkind`: `r` table, `p` partitioned, `v` view, `m` materialized view, `f` foreign.
+        columns: In table order, dropped ones left out.
+        keys: Primary key first.
+        foreign_keys: By name.
+        owned: True where the role owns the table (or is a member of its owner).
+        rights: Of SELECT, INSERT, UPDATE, DELETE, TRUNCATE: those that the role has.
+        row_security: True where policies apply to the role.
+        plain: True for an ordinary heap without partitions, parents or children.
+        referenced_by: Tables whose foreign keys point here, itself left out.
+        has_triggers: True with user triggers that fire on INSERT.
+    """
+
+    name: TableName
+    oid: int
+    kind: str
+    columns: tuple[Column, ...]
+    keys: tuple[Key, ...] = ()
+    foreign_keys: tuple[ForeignKey, ...] = ()
+    owned: bool = False
+    rights: frozenset[str] = frozenset()
+    row_security: bool = False
+    plain: bool = True
+    referenced_by: tuple[TableName, ...] = ()
+    has_triggers: bool = False
+
+    @property
+    def primary_key(self) -> Key | None:
+        """The primary key, or None."""
+        return next((key for key in self.keys if key.primary), None)
+
+    def column(self, name: str) -> Column:
+        """The column of that exact name.
+
+        Raises:
+            KeyError: There is none.
+        """
+        for column in self.columns:
+            if column.name == name:
+                return column
+        raise KeyError(name)
