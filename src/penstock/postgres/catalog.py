@@ -1,0 +1,159 @@
+"""Reads the catalog into a `TableSpec`. Not for: deciding what to do with a table."""
+
+from __future__ import annotations
+
+import difflib
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+
+from penstock.errors import UsageError
+from penstock.model.table import Column, ForeignKey, Key, TableName, TableSpec
+from penstock.postgres.queries import queries
+
+_SQL = queries("penstock.postgres.sql", "catalog.sql")
+
+
+def split_name(text: str) -> tuple[str | None, str]:
+    """`schema.table` or `table`, each part optionally in double quotes, unquoted.
+
+    Raises:
+        UsageError: More than two parts, an empty part or an unclosed quote.
+    """
+    parts: list[str] = [""]
+    quoted = False
+    for char in text:
+        if char == '"':
+            quoted = not quoted
+        elif char == "." and not quoted:
+            parts.append("")
+        else:
+            parts[-1] += char
+    if quoted or len(parts) > 2 or not all(parts):
+        raise UsageError(f'"{text}" is not a table name: write table, schema.table or "My table"')
+    return (parts[0], parts[1]) if len(parts) == 2 else (None, parts[0])
+
+
+def find_table(connection: psycopg.Connection[Any], name: str) -> TableName | None:
+    """The table of that name as PostgreSQL stores it, or None.
+
+    An exact match wins over the lower-case form; without a schema the search path decides.
+    """
+    schema, table = split_name(name)
+    with connection.cursor(row_factory=dict_row) as cursor:
+        cursor.execute(_SQL["find_table"], {"schema": schema, "table": table})
+        row = cursor.fetchone()
+    return None if row is None else TableName(row["schema"], row["table"])
+
+
+def nearest(name: str, candidates: list[str]) -> str:
+    """A text " Did you mean ...?" for the closest of the candidates, or an empty text."""
+    close = difflib.get_close_matches(name.lower(), [c.lower() for c in candidates], n=1)
+    if not close:
+        return ""
+    return f" Did you mean {next(c for c in candidates if c.lower() == close[0])}?"
+
+
+def read_table(connection: psycopg.Connection[Any], name: str) -> TableSpec:
+    """The spec of a table by name.
+
+    Raises:
+        UsageError: There is no such table or view; the message names the nearest one.
+    """
+    found = find_table(connection, name)
+    if found is None:
+        names = [row[0] for row in connection.execute(_SQL["loadable_names"])]
+        hint = nearest(name, names) or (
+            f" There are: {', '.join(names[:8])}." if names else " The database has no table yet."
+        )
+        raise UsageError(f"There is no table {name} here.{hint}", code="42P01")
+    return read_spec(connection, found)
+
+
+def read_spec(connection: psycopg.Connection[Any], name: TableName) -> TableSpec:
+    """The spec of a table that exists."""
+    with connection.cursor(row_factory=dict_row) as cursor:
+        row = cursor.execute(
+            _SQL["find_table"], {"schema": name.schema, "table": name.table}
+        ).fetchone()
+        if row is None:
+            raise UsageError(f"The table {name} is not there any more", code="42P01")
+        oid: int = row["oid"]
+        of = {"oid": oid}
+        table = cursor.execute(_SQL["table"], of).fetchone()
+        if table is None:
+            raise UsageError(f"The table {name} is not there any more", code="42P01")
+        columns = tuple(_column(r) for r in cursor.execute(_SQL["columns"], of))
+        keys = tuple(
+            Key(
+                name=r["name"],
+                columns=tuple(r["columns"]),
+                primary=r["is_primary"],
+                nulls_distinct=r["nulls_distinct"],
+            )
+            for r in cursor.execute(_SQL["keys"], of)
+        )
+        foreign = tuple(_foreign_key(r) for r in cursor.execute(_SQL["foreign_keys"], of))
+        referenced_by = tuple(
+            TableName(r["schema"], r["table"]) for r in cursor.execute(_SQL["referenced_by"], of)
+        )
+    return TableSpec(
+        name=name,
+        oid=oid,
+        kind=table["kind"],
+        columns=columns,
+        keys=keys,
+        foreign_keys=foreign,
+        owned=table["owned"],
+        rights=frozenset(table["rights"]),
+        row_security=table["row_security"],
+        plain=table["plain"],
+        referenced_by=referenced_by,
+        has_triggers=table["has_triggers"],
+    )
+
+
+def _column(row: dict[str, Any]) -> Column:
+    base, typmod = row["base"], row["typmod"]
+    precision = scale = length = fraction = None
+    # How a modifier is packed: PostgreSQL source, numeric.c and varchar.c (4 bytes of header).
+    if base == "numeric" and typmod >= 4:
+        packed = typmod - 4
+        precision = (packed >> 16) & 0xFFFF
+        scale = (packed & 0x7FF) ^ 1024
+        scale -= 1024
+    elif base in ("varchar", "bpchar") and typmod >= 4:
+        length = typmod - 4
+    elif base in ("timestamp", "timestamptz", "time", "timetz") and typmod >= 0:
+        fraction = typmod
+    return Column(
+        name=row["name"],
+        number=row["number"],
+        type=row["type"],
+        base=base,
+        category=row["category"],
+        precision=precision,
+        scale=scale,
+        length=length,
+        fraction=fraction,
+        nullable=not row["not_null"],
+        has_default=row["has_default"] or row["identity"] != "",
+        identity=row["identity"],
+        generated=row["generated"],
+        deterministic=row["deterministic"],
+    )
+
+
+def _foreign_key(row: dict[str, Any]) -> ForeignKey:
+    return ForeignKey(
+        name=row["name"],
+        columns=tuple(row["columns"]),
+        parent=TableName(row["parent_schema"], row["parent_table"]),
+        parent_columns=tuple(row["parent_columns"]),
+        match_full=row["match_full"],
+        validated=row["validated"],
+        enforced=row["enforced"],
+        row_security=row["row_security"],
+        readable=row["readable"],
+    )

@@ -1,0 +1,265 @@
+"""Connections: how Penstock opens one, borrows one, and names its target. Not for: transactions."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from penstock.errors import PenstockError, TargetError, TryAgain, UsageError
+from penstock.postgres.sqlstates import Kind, kind_of
+
+if TYPE_CHECKING:
+    import sqlalchemy
+
+#: Seconds to wait for a server to answer a new connection.
+CONNECT_TIMEOUT = 10
+#: Seconds after which an unanswered connection counts as cut, by TCP keepalive.
+_DEAD_AFTER = 60
+
+#: Settings of every load, so that what is accepted never depends on a role's settings. The
+#: values go to the server as text in these forms; jit costs more than it gains on loads.
+SETTINGS: Mapping[str, str] = {
+    "datestyle": "ISO, YMD",
+    "timezone": "UTC",
+    "intervalstyle": "postgres",
+    "client_encoding": "UTF8",
+    "extra_float_digits": "1",
+    "bytea_output": "hex",
+    "standard_conforming_strings": "on",
+    "xmloption": "content",
+    "jit": "off",
+    "statement_timeout": "0",
+    "idle_in_transaction_session_timeout": "0",
+    "row_security": "on",
+}
+#: Memory for index builds and hash joins inside a load.
+_MAINTENANCE_WORK_MEM = "256MB"
+_WORK_MEM = "64MB"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a load goes: an open psycopg connection and how to open another like it.
+
+    Attributes:
+        connection: Used by one thread only.
+        label: `user@host:port/database`, never with a password.
+        joined: True where the transaction belongs to the caller: no commit, no rollback.
+        conninfo: Opens another connection to the same place; never printed.
+    """
+
+    connection: psycopg.Connection[Any]
+    label: str
+    joined: bool
+    conninfo: str
+
+    def __repr__(self) -> str:
+        return f"Target({self.label})"
+
+    def another(self) -> psycopg.Connection[Any]:
+        """A second connection to the same server, in autocommit."""
+        connection = _open(self.conninfo)
+        connection.autocommit = True
+        return connection
+
+
+@contextmanager
+def target_of(where: str | sqlalchemy.Engine | sqlalchemy.Connection) -> Iterator[Target]:
+    """A target from a DSN, a SQLAlchemy Engine, or a Connection whose transaction is joined.
+
+    Args:
+        where: A libpq connection string or `postgresql://` URL; an Engine of any PostgreSQL
+            driver; or a Connection of the psycopg driver.
+
+    Raises:
+        TryAgain: The server does not answer or has no connection left.
+        TargetError: The server refuses the log-in.
+        UsageError: Not a PostgreSQL engine, or a Connection of another driver.
+    """
+    if isinstance(where, str):
+        conninfo = normalise(where)
+        connection = _open(conninfo)
+        try:
+            yield Target(connection, label_of(connection), False, conninfo)
+        finally:
+            connection.close()
+        return
+    if where.dialect.name != "postgresql":
+        raise UsageError(f"Penstock loads into PostgreSQL; this engine speaks {where.dialect.name}")
+    conninfo = normalise(_url_of(where))
+    if hasattr(where, "raw_connection"):  # an Engine: its pool is used where its driver is ours
+        with _from_engine(where, conninfo) as target:
+            yield target
+        return
+    yield _from_connection(where, conninfo)
+
+
+@contextmanager
+def _from_engine(engine: sqlalchemy.Engine, conninfo: str) -> Iterator[Target]:
+    if engine.dialect.driver != "psycopg":
+        connection = _open(conninfo)
+        try:
+            yield Target(connection, label_of(connection), False, conninfo)
+        finally:
+            connection.close()
+        return
+    try:
+        pooled = engine.raw_connection()
+    except Exception as error:
+        origin = error.__cause__ if isinstance(error.__cause__, psycopg.Error) else error
+        if isinstance(origin, psycopg.Error):
+            raise translated(origin, "connect") from None
+        raise
+    driver = pooled.driver_connection
+    assert isinstance(driver, psycopg.Connection)  # noqa: S101  the driver was asked above
+    was_autocommit = driver.autocommit
+    try:
+        if was_autocommit:
+            driver.autocommit = False
+        yield Target(driver, label_of(driver), False, conninfo)
+    finally:
+        if driver.closed:
+            pooled.invalidate()
+        else:
+            driver.rollback()
+            if was_autocommit:
+                driver.autocommit = True
+        pooled.close()
+
+
+def _from_connection(connection: sqlalchemy.Connection, conninfo: str) -> Target:
+    driver = connection.connection.driver_connection
+    if not isinstance(driver, psycopg.Connection):
+        raise UsageError(
+            "To join a Connection's transaction its engine must use psycopg 3: "
+            'create_engine("postgresql+psycopg://...")'
+        )
+    if driver.autocommit:
+        raise UsageError("This Connection is in AUTOCOMMIT: there is no transaction to join")
+    if not connection.in_transaction():
+        connection.begin()  # otherwise connection.commit() would not know that there is work
+    return Target(driver, label_of(driver), True, conninfo)
+
+
+def _url_of(where: sqlalchemy.Engine | sqlalchemy.Connection) -> str:
+    engine = getattr(where, "engine", where)
+    url = engine.url.set(drivername="postgresql")
+    query = {key: value for key, value in url.query.items() if key not in ("plugin",)}
+    return str(url.set(query=query).render_as_string(hide_password=False))
+
+
+def normalise(dsn: str) -> str:
+    """A libpq connection string with Penstock's settings added where the user gave none.
+
+    TLS is verified by default: for a host that is not this machine, `sslmode=verify-full` with
+    the system's certificate authorities holds unless the string says otherwise.
+
+    Raises:
+        UsageError: It is not a connection string; its text is not repeated in the message.
+    """
+    text = dsn.replace("postgresql+psycopg://", "postgresql://", 1)
+    try:
+        parts = {k: v for k, v in conninfo_to_dict(text).items() if v is not None}
+    except psycopg.ProgrammingError:
+        raise UsageError(
+            "The connection string cannot be read: write postgresql://user@host:5432/database "
+            "(special characters in a password as %XX)"
+        ) from None
+    parts.setdefault("connect_timeout", CONNECT_TIMEOUT)
+    parts.setdefault("application_name", "penstock")
+    parts.setdefault("keepalives_idle", _DEAD_AFTER // 2)
+    parts.setdefault("keepalives_interval", 10)
+    parts.setdefault("keepalives_count", 3)
+    parts.setdefault("tcp_user_timeout", _DEAD_AFTER * 1000)
+    host = str(parts.get("host") or parts.get("hostaddr") or "")
+    if host and "sslmode" not in parts and not _is_here(host):
+        parts["sslmode"] = "verify-full"
+        parts.setdefault("sslrootcert", "system")
+    return make_conninfo("", **parts)
+
+
+def _is_here(host: str) -> bool:
+    if host.startswith(("/", "@")) or host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _open(conninfo: str) -> psycopg.Connection[Any]:
+    try:
+        # No prepared statements: they break behind a pooler in transaction mode.
+        return psycopg.connect(conninfo, prepare_threshold=None)
+    except psycopg.Error as error:
+        raise translated(error, "connect") from None
+
+
+def connect(dsn: str, *, autocommit: bool = True) -> psycopg.Connection[Any]:
+    """A connection with Penstock's settings.
+
+    Raises:
+        TryAgain: The server does not answer.
+        TargetError: The server refuses the log-in.
+    """
+    connection = _open(normalise(dsn))
+    connection.autocommit = autocommit
+    return connection
+
+
+def label_of(connection: psycopg.Connection[Any]) -> str:
+    """`user@host:port/database` of an open connection."""
+    info = connection.info
+    host = info.host or "localhost"
+    return f"{info.user}@{host}:{info.port}/{info.dbname}"
+
+
+def set_locally(connection: psycopg.Connection[Any], schema: str) -> None:
+    """Give the current transaction the settings of a load.
+
+    Args:
+        connection: Inside a transaction.
+        schema: Of the target: functions of its triggers are found as they expect.
+    """
+    path = (
+        sql.SQL(", ")
+        .join([sql.Identifier(schema), sql.SQL("public"), sql.SQL("pg_temp")])
+        .as_string(connection)
+    )
+    values = {**SETTINGS, "search_path": path}
+    values |= {"maintenance_work_mem": _MAINTENANCE_WORK_MEM, "work_mem": _WORK_MEM}
+    connection.execute(
+        sql.SQL("select {}").format(
+            sql.SQL(", ").join(
+                sql.SQL("set_config({}, {}, true)").format(sql.Literal(k), sql.Literal(v))
+                for k, v in values.items()
+            )
+        )
+    )
+
+
+def translated(error: psycopg.Error, doing: str) -> PenstockError:
+    """A database error as one of Penstock's, with the server's own words and what to do.
+
+    Args:
+        error: As psycopg raised it.
+        doing: What was being done, for the message: "connect", "load fact_sales".
+    """
+    code = error.sqlstate or ""
+    said = " ".join(str(error.diag.message_primary or error).split())
+    kind = kind_of(error)
+    if kind is Kind.TRANSIENT or code.startswith("53300"):
+        if code == "55P03":
+            said = "another session holds a lock on it for too long"
+        return TryAgain(f"Could not {doing}: {said}. Nothing was changed; try again.", code=code)
+    if code.startswith("28") or code == "3D000":
+        return TargetError(f"Could not {doing}: {said}. Check user, password, database.", code=code)
+    hint = f" {error.diag.message_hint}" if error.diag.message_hint else ""
+    return TargetError(f"Could not {doing}: {said}.{hint} Nothing was changed.", code=code)

@@ -1,0 +1,1 @@
+"""Fixed queries. Not for: Python."""
