@@ -33,9 +33,10 @@ _ROW_SECURITY = "violates row-level security policy"
 _ROW = {"54000", "54001", "44000", "21000"}
 #: Classes that data and triggers raise; a class PostgreSQL does not know is a trigger's own.
 _ROW_CLASSES = {"22", "23", "09", "27", "P0"}
-_STANDARD_CLASSES = set(
-    "00 01 02 03 08 0A 0B 0F 0L 0P 0Z 10 20 21 24 25 26 28 2B 2D 2F 34 38 39 3B 3D 3F 40 42 44 "
-    "53 54 55 57 58 72 F0 HV XX".split()
+_STANDARD_CLASSES = frozenset(
+    {"00", "01", "02", "03", "08", "0A", "0B", "0F", "0L", "0P", "0Z", "10", "20", "21", "24"}
+    | {"25", "26", "28", "2B", "2D", "2F", "34", "38", "39", "3B", "3D", "3F", "40", "42", "44"}
+    | {"53", "54", "55", "57", "58", "72", "F0", "HV", "XX"}
 )
 
 
