@@ -1,0 +1,1 @@
+"""The `penstock` schema: runs, loads, rejects, files; written and read. Not for: loading."""

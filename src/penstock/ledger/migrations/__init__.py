@@ -1,0 +1,1 @@
+"""Alembic revisions of the `penstock` schema. Not for: tables of users."""

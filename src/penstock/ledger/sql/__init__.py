@@ -1,0 +1,1 @@
+"""Fixed queries of the ledger. Not for: Python."""

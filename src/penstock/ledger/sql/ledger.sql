@@ -1,0 +1,94 @@
+-- Queries of the ledger.
+
+-- name: state
+-- Is the ledger there, at which revision, and what may this role do about it?
+select to_regclass('penstock.runs') is not null as there,
+       exists (select from pg_catalog.pg_namespace where nspname = 'penstock') as has_schema,
+       has_database_privilege(current_database(), 'CREATE') as may_create,
+       (select pg_has_role(nspowner, 'USAGE') from pg_catalog.pg_namespace
+        where nspname = 'penstock') as owned;
+
+-- name: revision
+-- The revision that the ledger is at.
+select version_num from penstock.alembic_version;
+
+-- name: rights
+-- What a loader needs and does not have.
+select t.name || ': ' || p.privilege as missing
+from (values ('runs'), ('loads'), ('rejects'), ('files')) t(name)
+cross join (values ('SELECT'), ('INSERT'), ('UPDATE')) p(privilege)
+where not has_table_privilege('penstock.' || t.name, p.privilege)
+order by 1;
+
+-- name: begin_run
+-- A run is known before its work begins, with the backend that does it.
+insert into penstock.runs (run_id, kind, command, target, host, process, version,
+                           backend_pid, backend_start)
+values (%(run_id)s, %(kind)s, %(command)s, %(target)s, %(host)s, %(process)s, %(version)s,
+        pg_backend_pid(),
+        (select backend_start from pg_catalog.pg_stat_activity where pid = pg_backend_pid()));
+
+-- name: begin_load
+-- So is each of its loads.
+insert into penstock.loads (load_id, run_id, schema_name, table_name, mode, sources)
+values (%(load_id)s, %(run_id)s, %(schema)s, %(table)s, %(mode)s, %(sources)s);
+
+-- name: mark_interrupted
+-- Runs whose backend is gone were cut off: their transaction was rolled back by PostgreSQL.
+with gone as (
+  update penstock.runs r
+  set status = 'interrupted', finished_at = clock_timestamp(),
+      error = 'the process or its connection ended before the load did; nothing was changed'
+  where r.status = 'running' and r.run_id <> all (%(own)s::uuid[])
+    and not exists (select from pg_catalog.pg_stat_activity a
+                    where a.pid = r.backend_pid
+                      and coalesce(a.backend_start, r.backend_start) = r.backend_start)
+  returning r.run_id)
+update penstock.loads l set status = 'interrupted', finished_at = clock_timestamp()
+from gone where gone.run_id = l.run_id and l.status = 'running';
+
+-- name: finish_load
+-- In the transaction of the data; the table's check holds the equation.
+update penstock.loads
+set status = %(status)s, finished_at = clock_timestamp(), seconds = %(seconds)s,
+    read = %(read)s, inserted = %(inserted)s, updated = %(updated)s, unchanged = %(unchanged)s,
+    deleted = %(deleted)s, inferred = %(inferred)s, ignored = %(ignored)s,
+    filtered = %(filtered)s, quarantined = %(quarantined)s, changes = %(changes)s,
+    skipped = %(skipped)s, strategy = %(strategy)s, error = %(error)s
+where load_id = %(load_id)s;
+
+-- name: finish_run
+-- With the last load's data, or after a rollback.
+update penstock.runs
+set status = %(status)s, finished_at = clock_timestamp(), error = %(error)s
+where run_id = %(run_id)s;
+
+-- name: lock_load
+-- Held by the data's transaction; who asks for an unknown outcome waits for it first.
+select pg_advisory_xact_lock(1885691763, hashtext(%(load_id)s::text));
+
+-- name: load_status
+-- What became of a load whose COMMIT was not answered.
+select status from penstock.loads where load_id = %(load_id)s;
+
+-- name: known_files
+-- Files of these sizes whose content is in the table.
+select encode(sha256, 'hex') as sha256, name, loaded_at from penstock.files
+where schema_name = %(schema)s and table_name = %(table)s and bytes = any (%(sizes)s::bigint[])
+  and current;
+
+-- name: record_file
+-- No row comes back where the same content is in the table already, perhaps by a load that ran at
+-- the same time; with --again the newest load counts.
+insert into penstock.files as f (schema_name, table_name, sha256, bytes, name, load_id)
+values (%(schema)s, %(table)s, decode(%(sha256)s, 'hex'), %(bytes)s, %(name)s, %(load_id)s)
+on conflict (schema_name, table_name, sha256)
+do update set load_id = excluded.load_id, name = excluded.name, current = true,
+              loaded_at = clock_timestamp()
+where not f.current or %(again)s
+returning 1;
+
+-- name: forget_files
+-- The table was emptied: what was in it may be loaded again.
+update penstock.files set current = false
+where schema_name = %(schema)s and table_name = %(table)s and current;
