@@ -1,0 +1,51 @@
+"""Chooses the family that checks a column. Not for: the checks themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from penstock.loading.types.booleans import boolean_check
+from penstock.loading.types.check import Check
+from penstock.loading.types.dates import date_check
+from penstock.loading.types.floats import float_check
+from penstock.loading.types.integers import integer_check
+from penstock.loading.types.jsons import json_check
+from penstock.loading.types.numerics import numeric_check
+from penstock.loading.types.other import other_check
+from penstock.loading.types.texts import text_check
+from penstock.loading.types.timestamps import timestamp_check
+from penstock.loading.types.uuids import uuid_check
+from penstock.loading.types.zones import timestamptz_check
+from penstock.model.options import Grammar
+from penstock.model.table import Column
+
+_FAMILIES: dict[str, Callable[[Column, Grammar], Check]] = {
+    "int2": integer_check,
+    "int4": integer_check,
+    "int8": integer_check,
+    "numeric": numeric_check,
+    "float4": float_check,
+    "float8": float_check,
+    "text": text_check,
+    "varchar": text_check,
+    "bpchar": text_check,
+    "bool": boolean_check,
+    "date": date_check,
+    "timestamp": timestamp_check,
+    "timestamptz": timestamptz_check,
+    "uuid": uuid_check,
+    "json": json_check,
+    "jsonb": json_check,
+}
+
+
+def check_for(column: Column, grammar: Grammar) -> Check:
+    """How the texts of a column are checked.
+
+    Domains, enums, arrays, composites and types without a family are left to the server.
+
+    Raises:
+        UsageError: A declaration of `grammar` that this column needs makes no sense.
+    """
+    family = _FAMILIES.get(column.base, other_check) if column.category == "b" else other_check
+    return family(column, grammar)
