@@ -1,0 +1,1 @@
+"""The command line. Not for: SQL or logic; it parses, calls and prints."""
