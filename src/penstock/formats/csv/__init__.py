@@ -1,0 +1,1 @@
+"""CSV: structure proven on the bytes, text columns out. Not for: types of values."""
