@@ -76,18 +76,19 @@ class Validator:
             empty=None if grammar.empty == "text" else grammar.empty,
         )
         grammars = [typed if column.name in typed_columns else grammar for column in columns]
-        #: One for each column, in the input's order.
-        self.checks: tuple[Check, ...] = tuple(map(check_for, columns, grammars))
-        nulled = [_nulled(column, its) for column, its in zip(columns, grammars, strict=True)]
+        self._columns = tuple(columns)
+        # Within, columns have numbers: to Polars, a name such as `*` or `^x$` would be many.
+        numbered = [replace(column, name=str(n)) for n, column in enumerate(columns)]
+        self._checks: tuple[Check, ...] = tuple(map(check_for, numbered, grammars))
+        nulled = [_nulled(column, its) for column, its in zip(numbered, grammars, strict=True)]
         self._nulled = [expression for expression in nulled if expression is not None]
-        # Numbered names: a target's own may be anything.
-        self._first_look = [check.typed.alias(f"t{n}") for n, check in enumerate(self.checks)]
-        self._first_look += [check.suspect.alias(f"s{n}") for n, check in enumerate(self.checks)]
+        self._first_look = [check.typed.alias(f"t{n}") for n, check in enumerate(self._checks)]
+        self._first_look += [check.suspect.alias(f"s{n}") for n, check in enumerate(self._checks)]
 
     @property
     def dtypes(self) -> tuple[pl.DataType, ...]:
         """Of the typed columns, in the input's order."""
-        return tuple(check.dtype for check in self.checks)
+        return tuple(check.dtype for check in self._checks)
 
     def check(self, frame: pl.DataFrame) -> Checked:
         """Type every row that is right, and say what is wrong with the others.
@@ -96,25 +97,26 @@ class Validator:
             frame: A String column for each target column, by the target's names, then `_row`
                 and `_line` (Int64). NULL is the unquoted empty field.
         """
-        texts = frame.with_columns(self._nulled) if self._nulled else frame
+        texts = frame.select(
+            *[frame.get_column(c.name).alias(str(n)) for n, c in enumerate(self._columns)], ROW
+        ).with_columns(self._nulled)
         looked = texts.select(*self._first_look, ROW)
         typed: list[pl.Series] = []
         faults: list[pl.DataFrame] = []
         changes: list[pl.DataFrame] = []
-        for number, check in enumerate(self.checks):
-            name = check.column.name
+        for number, (column, check) in enumerate(zip(self._columns, self._checks, strict=True)):
             values = looked.get_column(f"t{number}")
             suspects = looked.get_column(f"s{number}")
             wrong = None
             if suspects.any():
-                look = _look(check, texts.get_column(name), suspects)
+                look = _look(check, texts.get_column(str(number)), suspects)
                 values = _patched(values, look)
                 wrong = look.filter(pl.col("code").is_not_null())
-                faults.append(_faults(check.column, wrong, frame))
+                faults.append(_faults(column, wrong, frame))
                 changes.append(look.select("position", "change").drop_nulls())
-            typed.append(values.alias(name))
-            if not check.column.nullable and values.null_count():
-                faults.append(_missing(check.column, values, wrong, frame))
+            typed.append(values.alias(column.name))
+            if not column.nullable and values.null_count():
+                faults.append(_missing(column, values, wrong, frame))
         return _divide(frame, typed, [found for found in faults if found.height], changes)
 
 

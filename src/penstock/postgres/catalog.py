@@ -47,6 +47,11 @@ def find_table(connection: psycopg.Connection[Any], name: str) -> TableName | No
     return None if row is None else TableName(row["schema"], row["table"])
 
 
+def loadable_names(connection: psycopg.Connection[Any]) -> list[str]:
+    """Tables that could be loaded, with their schema where the search path does not hold it."""
+    return [row[0] for row in connection.execute(_SQL["loadable_names"], {})]
+
+
 def nearest(name: str, candidates: list[str]) -> str:
     """A text " Did you mean ...?" for the closest of the candidates, or an empty text."""
     close = difflib.get_close_matches(name.lower(), [c.lower() for c in candidates], n=1)
@@ -63,7 +68,7 @@ def read_table(connection: psycopg.Connection[Any], name: str) -> TableSpec:
     """
     found = find_table(connection, name)
     if found is None:
-        names = [row[0] for row in connection.execute(_SQL["loadable_names"])]
+        names = loadable_names(connection)
         hint = nearest(name, names) or (
             f" There are: {', '.join(names[:8])}." if names else " The database has no table yet."
         )

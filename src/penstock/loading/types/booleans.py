@@ -7,7 +7,6 @@ import polars as pl
 from penstock.loading.types.check import (
     Check,
     Verdict,
-    Wire,
     bare,
     null_hint,
     refuse,
@@ -33,9 +32,7 @@ def boolean_check(column: Column, grammar: Grammar) -> Check:
     careful = second_look(
         pl.Boolean(), bare(_judge, "true or false", grammar), lookup, regular=lookup
     )
-    return Check(
-        column, pl.Boolean(), Wire.BINARY, typed, raw.is_not_null() & typed.is_null(), careful
-    )
+    return Check(column, pl.Boolean(), typed, raw.is_not_null() & typed.is_null(), careful)
 
 
 def _judge(text: str) -> Verdict:

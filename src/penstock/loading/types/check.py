@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import StrEnum
 
 import polars as pl
 
@@ -19,15 +18,6 @@ _USUAL_NULLS = frozenset(
     {"na", "n/a", "#n/a", "nan", "null", "none", "nil", "\\n", "-", "--", "?", ".", "(null)"}
 )
 _SHOWN = 40
-
-
-class Wire(StrEnum):
-    """How the typed column may travel to the server."""
-
-    #: Binary COPY: the dtype is the exact counterpart of the column's type.
-    BINARY = "binary"
-    #: Only as text.
-    TEXT = "text"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +48,6 @@ class Check:
     Attributes:
         column: The target column.
         dtype: Of the typed value.
-        wire: Whether the typed value may go by binary COPY.
         typed: Over the String column of the target's name: the value, NULL where it does not
             cast. To be trusted only where `suspect` is false.
         suspect: Boolean, never NULL: a superset of the rows whose typed value is wrong or missing.
@@ -68,7 +57,6 @@ class Check:
 
     column: Column
     dtype: pl.DataType
-    wire: Wire
     typed: pl.Expr
     suspect: pl.Expr
     careful: Careful

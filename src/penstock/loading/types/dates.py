@@ -6,7 +6,7 @@ from datetime import date
 
 import polars as pl
 
-from penstock.loading.types.check import Check, Verdict, Wire, bare, refuse, second_look, shown
+from penstock.loading.types.check import Check, Verdict, bare, refuse, second_look, shown
 from penstock.loading.types.moments import read_moment
 from penstock.loading.types.patterns import DatePattern, pattern_of, read_date
 from penstock.model.options import Grammar
@@ -44,7 +44,7 @@ def date_check(column: Column, grammar: Grammar) -> Check:
         lambda canonical: canonical.str.to_date("%Y-%m-%d", strict=False),
         regular,
     )
-    return Check(column, pl.Date(), Wire.BINARY, typed, suspect, careful)
+    return Check(column, pl.Date(), typed, suspect, careful)
 
 
 def _judge(text: str, pattern: DatePattern, type_name: str) -> Verdict:

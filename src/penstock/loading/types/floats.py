@@ -9,7 +9,7 @@ import re
 
 import polars as pl
 
-from penstock.loading.types.check import Check, Verdict, Wire, bare, refuse, second_look, shown
+from penstock.loading.types.check import Check, Verdict, bare, refuse, second_look, shown
 from penstock.loading.types.marks import Marks, marks_of, no_number
 from penstock.model.options import Grammar
 from penstock.model.table import Column
@@ -60,7 +60,7 @@ def float_check(column: Column, grammar: Grammar) -> Check:
     typed = cast(marks.plain(raw))
     suspect = raw.is_not_null() & doubtful(raw, typed)
     careful = second_look(dtype, bare(judge, "a number", grammar), cast, regular)
-    return Check(column, dtype, Wire.BINARY, typed, suspect, careful)
+    return Check(column, dtype, typed, suspect, careful)
 
 
 def _judge(

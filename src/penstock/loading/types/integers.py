@@ -7,7 +7,6 @@ import polars as pl
 from penstock.loading.types.check import (
     Check,
     Verdict,
-    Wire,
     bare,
     refuse,
     second_look,
@@ -52,7 +51,7 @@ def integer_check(column: Column, grammar: Grammar) -> Check:
         lambda canonical: canonical.cast(dtype, strict=False),
         regular,
     )
-    return Check(column, dtype, Wire.BINARY, typed, suspect, careful)
+    return Check(column, dtype, typed, suspect, careful)
 
 
 def _judge(text: str, marks: Marks, type_name: str, bound: int) -> Verdict:

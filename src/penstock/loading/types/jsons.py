@@ -13,7 +13,7 @@ from typing import NoReturn
 
 import polars as pl
 
-from penstock.loading.types.check import BLANKS, Check, Verdict, Wire, refuse, second_look, shown
+from penstock.loading.types.check import BLANKS, Check, Verdict, refuse, second_look, shown
 from penstock.loading.types.numerics import MAX_DECIMALS, MAX_WHOLE
 from penstock.model.options import Grammar
 from penstock.model.table import Column
@@ -47,7 +47,7 @@ def json_check(column: Column, grammar: Grammar) -> Check:
 
     raw = pl.col(column.name)
     careful = second_look(pl.String(), judge, lambda canonical: canonical)
-    return Check(column, pl.String(), Wire.TEXT, raw, raw.is_not_null(), careful)
+    return Check(column, pl.String(), raw, raw.is_not_null(), careful)
 
 
 def _judge(text: str, binary: bool) -> Verdict:

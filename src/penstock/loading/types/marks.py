@@ -41,6 +41,14 @@ class Marks:
         return f"(?:[0-9]+|[0-9]{{1,3}}(?:{re.escape(self.group)}[0-9]{{3}})+)"
 
     @cached_property
+    def canonical_whole(self) -> str:
+        """The same without zeros in front, and a minus sign only before another digit than 0."""
+        if not self.group:
+            return "(?:0|-?[1-9][0-9]*)"
+        grouped = f"[1-9][0-9]{{0,2}}(?:{re.escape(self.group)}[0-9]{{3}})+"
+        return f"(?:0|-?[1-9][0-9]*|-?{grouped})"
+
+    @cached_property
     def point(self) -> str:
         """Regular expression of the decimal mark."""
         return re.escape(self.decimal)

@@ -11,7 +11,7 @@ from decimal import MAX_EMAX, MIN_EMIN, ROUND_HALF_UP, Context, Decimal
 
 import polars as pl
 
-from penstock.loading.types.check import Check, Verdict, Wire, bare, refuse, second_look, shown
+from penstock.loading.types.check import Check, Verdict, bare, refuse, second_look, shown
 from penstock.loading.types.marks import Marks, marks_of, no_number
 from penstock.model.options import Grammar
 from penstock.model.table import Column
@@ -42,7 +42,7 @@ def numeric_check(column: Column, grammar: Grammar) -> Check:
 
     raw = pl.col(column.name)
     careful = second_look(pl.String(), bare(judge, "a number", grammar), _same)
-    return Check(column, pl.String(), Wire.TEXT, raw, raw.is_not_null(), careful)
+    return Check(column, pl.String(), raw, raw.is_not_null(), careful)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +75,11 @@ def _fixed(column: Column, grammar: Grammar, marks: Marks, limits: _Limits) -> C
     typed = cast(marks.plain(raw))
     suspect = raw.is_not_null() & (typed.is_null() | ~raw.str.contains(exact))
     careful = second_look(dtype, bare(judge, "a number", grammar), cast, regular)
-    return Check(column, dtype, Wire.BINARY, typed, suspect, careful)
+    return Check(column, dtype, typed, suspect, careful)
 
 
 def _free(column: Column, grammar: Grammar, marks: Marks) -> Check:
-    canonical = f"^-?{marks.whole}(?:{marks.point}[0-9]+)?$"
+    canonical = f"^{marks.canonical_whole}(?:{marks.point}[0-9]+)?$"
 
     def judge(text: str) -> Verdict:
         return _judge_free(text, marks)
@@ -89,7 +89,7 @@ def _free(column: Column, grammar: Grammar, marks: Marks) -> Check:
         ~raw.str.contains(canonical) | (raw.str.len_bytes() > MAX_DECIMALS)
     )
     careful = second_look(pl.String(), bare(judge, "a number", grammar), _same)
-    return Check(column, pl.String(), Wire.TEXT, marks.plain(raw), suspect, careful)
+    return Check(column, pl.String(), marks.plain(raw), suspect, careful)
 
 
 def _same(canonical: pl.Expr) -> pl.Expr:
@@ -146,7 +146,7 @@ def _judge_free(text: str, marks: Marks) -> Verdict:
             f"{shown(text)} is out of range: numeric has {MAX_WHOLE} digits before the decimal"
             f" mark and {MAX_DECIMALS} after it",
         )
-    sign = "-" if plain.startswith("-") else ""
+    sign = "-" if plain.startswith("-") and (whole + decimals).strip("0") else ""
     return Verdict(sign + whole + (point + decimals if decimals else ""))
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from penstock.loading.types.check import Check, Verdict, Wire, second_look
+from penstock.loading.types.check import Check, Verdict, second_look
 from penstock.model.options import Grammar
 from penstock.model.table import Column
 
@@ -18,7 +18,6 @@ def other_check(column: Column, grammar: Grammar) -> Check:
     return Check(
         column,
         pl.String(),
-        Wire.TEXT,
         pl.col(column.name),
         pl.repeat(False, pl.len()),
         second_look(pl.String(), Verdict, lambda canonical: canonical),

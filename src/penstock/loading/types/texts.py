@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from penstock.loading.types.check import BLANKS, Check, Wire
+from penstock.loading.types.check import BLANKS, Check
 from penstock.model.options import Grammar
 from penstock.model.table import Column
 
@@ -30,8 +30,7 @@ def text_check(column: Column, grammar: Grammar) -> Check:
     def careful(texts: pl.Series) -> pl.DataFrame:
         return _careful(texts, column, grammar)
 
-    wire = Wire.TEXT if column.base == "bpchar" else Wire.BINARY
-    return Check(column, pl.String(), wire, typed, suspect, careful)
+    return Check(column, pl.String(), typed, suspect, careful)
 
 
 def _careful(texts: pl.Series, column: Column, grammar: Grammar) -> pl.DataFrame:

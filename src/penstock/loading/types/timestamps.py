@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from penstock.loading.types.check import Check, Verdict, Wire, bare, refuse, second_look, shown
+from penstock.loading.types.check import Check, Verdict, bare, refuse, second_look, shown
 from penstock.loading.types.moments import CLOCK, read_moment, to_local
 from penstock.loading.types.patterns import DatePattern, pattern_of
 from penstock.model.options import Grammar
@@ -53,7 +53,7 @@ def timestamp_check(column: Column, grammar: Grammar) -> Check:
         lambda canonical: canonical.str.to_datetime(CANONICAL, strict=False, time_unit="us"),
         regular,
     )
-    return Check(column, MICROSECONDS, Wire.BINARY, typed, suspect, careful)
+    return Check(column, MICROSECONDS, typed, suspect, careful)
 
 
 def quick(text: pl.Expr, pattern: DatePattern) -> pl.Expr:

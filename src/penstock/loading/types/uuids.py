@@ -9,7 +9,6 @@ import polars as pl
 from penstock.loading.types.check import (
     Check,
     Verdict,
-    Wire,
     bare,
     null_hint,
     refuse,
@@ -39,7 +38,7 @@ def uuid_check(column: Column, grammar: Grammar) -> Check:
     careful = second_look(
         pl.String(), bare(_judge, "a UUID", grammar), lambda canonical: canonical, regular
     )
-    return Check(column, pl.String(), Wire.TEXT, raw, suspect, careful)
+    return Check(column, pl.String(), raw, suspect, careful)
 
 
 def _judge(text: str) -> Verdict:

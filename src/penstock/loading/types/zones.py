@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import polars as pl
 
 from penstock.errors import UsageError
-from penstock.loading.types.check import Check, Verdict, Wire, bare, refuse, second_look, shown
+from penstock.loading.types.check import Check, Verdict, bare, refuse, second_look, shown
 from penstock.loading.types.moments import CLOCK, out_of_range, read_moment, to_local
 from penstock.loading.types.patterns import DatePattern, pattern_of
 from penstock.loading.types.timestamps import (
@@ -96,7 +96,7 @@ def timestamptz_check(column: Column, grammar: Grammar) -> Check:
         regular,
     )
     suspect = raw.is_not_null() & typed.is_null()
-    return Check(column, UTC_MICROSECONDS, Wire.BINARY, typed, suspect, careful)
+    return Check(column, UTC_MICROSECONDS, typed, suspect, careful)
 
 
 def _quick_z(text: pl.Expr, pattern: DatePattern) -> pl.Expr:

@@ -6,12 +6,12 @@ select c.oid::bigint as oid, n.nspname as schema, c.relname as table
 from pg_catalog.pg_class c
 join pg_catalog.pg_namespace n on n.oid = c.relnamespace
 where c.relkind in ('r', 'p', 'v', 'm', 'f')
-  and c.relname in (%(table)s, lower(%(table)s))
+  and c.relname in (%(table)s::text, lower(%(table)s::text))
   and (case when %(schema)s::text is null
             then n.nspname = any (current_schemas(false))
-            else n.nspname in (%(schema)s, lower(%(schema)s)) end)
-order by c.relname = %(table)s desc,
-         n.nspname = %(schema)s desc nulls last,
+            else n.nspname in (%(schema)s::text, lower(%(schema)s::text)) end)
+order by c.relname = %(table)s::text desc,
+         n.nspname = %(schema)s::text desc nulls last,
          array_position(current_schemas(false), n.nspname)
 limit 1;
 

@@ -1,0 +1,105 @@
+"""Writes refused rows into the ledger. Not for: listing or closing them (`quarantine`)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import polars as pl
+import psycopg
+
+from penstock.model.table import TableName
+from penstock.postgres.queries import queries
+
+_SQL = queries("penstock.ledger.sql", "rejects.sql")
+
+#: Text that jsonb refuses although JSON allows it (PostgreSQL chapter "JSON Types").
+_NOT_IN_JSONB = ("\\u0000",)
+
+
+def write(
+    connection: psycopg.Connection[Any],
+    load_id: str,
+    table: TableName,
+    frames: Iterable[pl.DataFrame],
+    origin: Callable[[int], tuple[str, int]],
+) -> int:
+    """Keep refused rows as waiting; a row that waits already counts up. Gives how many there were.
+
+    Args:
+        connection: In the transaction of the data.
+        load_id: The load.
+        table: The target.
+        frames: Refused rows: `_row`, `_line`, `raw`, `values`, `columns`, `codes`, `reasons`,
+            `bad`, `key`.
+        origin: Gives the source's name and the record number of a `_row`.
+    """
+    count = _incoming(connection, table, frames, origin)
+    connection.execute(_SQL["merge"], _of(load_id, table))
+    connection.execute("drop table pg_temp.penstock_rejects_in")
+    return count
+
+
+def write_void(
+    connection: psycopg.Connection[Any],
+    load_id: str,
+    table: TableName,
+    frames: Iterable[pl.DataFrame],
+    origin: Callable[[int], tuple[str, int]],
+) -> int:
+    """Keep refused rows of a load that was rolled back, to look at and export."""
+    count = _incoming(connection, table, frames, origin)
+    connection.execute(_SQL["void"], _of(load_id, table))
+    connection.execute("drop table pg_temp.penstock_rejects_in")
+    return count
+
+
+def supersede(connection: psycopg.Connection[Any], load_id: str, table: TableName) -> int:
+    """Resolve what waited for a table that this load emptied and filled; gives how many."""
+    return connection.execute(_SQL["supersede"], _of(load_id, table)).rowcount
+
+
+def _of(load_id: str, table: TableName) -> dict[str, str]:
+    return {"load_id": load_id, "schema": table.schema, "table": table.table}
+
+
+def _incoming(
+    connection: psycopg.Connection[Any],
+    table: TableName,
+    frames: Iterable[pl.DataFrame],
+    origin: Callable[[int], tuple[str, int]],
+) -> int:
+    connection.execute(_SQL["incoming"])
+    met: dict[bytes, int] = {}
+    count = 0
+    with (
+        connection.cursor() as cursor,
+        cursor.copy("copy pg_temp.penstock_rejects_in from stdin") as copy,
+    ):
+        for frame in frames:
+            for row, line, raw, values, columns, codes, reasons, bad, key in frame.iter_rows():
+                source, record = origin(row)
+                mark = _fingerprint(table, raw, values, met)
+                lossless = values if values and _fits_jsonb(values) else None
+                copy.write_row(
+                    [mark, source, record, line, raw, lossless, columns, codes, reasons, bad, key]
+                )
+                count += 1
+    return count
+
+
+def _fingerprint(table: TableName, raw: bytes, values: str | None, met: dict[bytes, int]) -> bytes:
+    """Names a refused row of a table, whatever file it comes in; its copies are told apart."""
+    content = hashlib.sha256(f"{table.schema}\0{table.table}\0".encode())
+    content.update(raw or (values or "").encode())
+    plain = content.digest()
+    met[plain] = met.get(plain, 0) + 1
+    if met[plain] == 1:
+        return plain
+    content.update(b"\0" + str(met[plain]).encode())
+    return content.digest()
+
+
+def _fits_jsonb(text: str) -> bool:
+    return not any(refused in text for refused in _NOT_IN_JSONB)

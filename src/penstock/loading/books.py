@@ -1,0 +1,123 @@
+"""The books of one table's load, and the guards that read them. Not for: counting (`intake`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from penstock.errors import BalanceError, BudgetExceeded, ShrinkRefused
+from penstock.loading.fill import Filled
+from penstock.loading.intake import Books
+from penstock.loading.prepare import Prepared
+from penstock.loading.spool import Spool
+from penstock.model.batch import file_of, record_of
+from penstock.model.options import LoadMode, LoadOptions
+from penstock.model.result import LoadResult
+
+#: `truncate` refuses to leave less than this share of the rows.
+_SHRINK = 0.5
+
+
+class TableBooks:
+    """What is known of one table's load.
+
+    Attributes:
+        prepared: The table and its inputs.
+        spool: The refused rows.
+        client: What the client's half counted.
+        filled: What came of the server's half.
+        deleted: Rows that were removed to make room.
+        refused: Rows refused; more than the spool holds where too many were refused to fetch.
+        strategy: How it was done.
+        files: Name, sha256 and bytes of each file that was read.
+    """
+
+    def __init__(self, prepared: Prepared, options: LoadOptions, spool: Spool) -> None:
+        self.prepared = prepared
+        self.spool = spool
+        self.client = Books()
+        self.filled = Filled()
+        self.deleted = 0
+        self.refused = 0
+        self.strategy = ""
+        self.files: list[tuple[str, str, int]] = []
+        self._options = options
+
+    def origin(self, row: int) -> tuple[str, int]:
+        """The source's name and the record number of a `_row`."""
+        return self.prepared.names[file_of(row)], record_of(row)
+
+    def guard(self) -> None:
+        """Hold the books against the user's guards.
+
+        Raises:
+            BudgetExceeded: More rows were refused than allowed, or all of them.
+            ShrinkRefused: `truncate` would leave less than half of the rows.
+            BalanceError: The equation does not hold.
+        """
+        read, inserted = self.client.read, self.filled.inserted
+        name, budget = self.prepared.spec.name, self._options.budget
+        if self.refused and not inserted:
+            raise BudgetExceeded(
+                f"{name}: all {self.refused:,} rows were refused. {self._commonest()}The load was "
+                "rolled back.",
+                code="budget",
+            )
+        if not budget.allows(self.refused, read):
+            share = f" ({self.refused / read:.1%})" if read else ""
+            raise BudgetExceeded(
+                f"{name}: {self.refused:,} of {read:,} rows were refused{share}, the budget is "
+                f"{budget}. {self._commonest()}The load was rolled back. Correct the input, or "
+                "allow more with --max-rejects.",
+                code="budget",
+            )
+        shrinks = self._options.mode is LoadMode.TRUNCATE and not self._options.allow_shrink
+        if shrinks and self.prepared.inputs and inserted < _SHRINK * self.deleted:
+            raise ShrinkRefused(
+                f"{name} has {self.deleted:,} rows and would have {inserted:,}: less than half. "
+                "The load was rolled back. If that is right, allow it with --allow-shrink.",
+                code="shrink",
+            )
+        accounted = inserted + self.filled.ignored + self.client.filtered + self.refused
+        if read != accounted:
+            raise BalanceError(
+                f"{name}: {read:,} rows were read, {accounted:,} are accounted for ({inserted:,} "
+                f"inserted, {self.filled.ignored:,} ignored, {self.client.filtered:,} filtered, "
+                f"{self.refused:,} refused). The load was rolled back.",
+                code="balance",
+            )
+
+    def _commonest(self) -> str:
+        reasons = self.spool.reasons()
+        if not reasons:
+            return ""
+        first = reasons[0]
+        where, line, _, text = first.samples[0]
+        return f"Commonest: {text} ({first.rows:,} rows; the first at {where} line {line}). "
+
+    def result(self, run_id: str, target: str, seconds: float) -> LoadResult:
+        """The load's result."""
+        return LoadResult(
+            run_id=run_id,
+            load_id=self.prepared.load_id,
+            target=target,
+            table=str(self.prepared.spec.name),
+            mode=self._options.mode.value,
+            read=self.client.read,
+            inserted=self.filled.inserted,
+            deleted=self.deleted,
+            inferred=self.filled.inferred,
+            ignored=self.filled.ignored,
+            filtered=self.client.filtered,
+            quarantined=self.refused,
+            seconds=round(seconds, 3),
+            strategy=self.strategy,
+            changes=_sorted(self.client.changes),
+            reasons=self.spool.reasons(),
+            skipped=self.prepared.skipped,
+            warnings=self.prepared.warnings,
+            dry_run=self._options.dry_run,
+        )
+
+
+def _sorted(counts: Mapping[str, int]) -> dict[str, int]:
+    return dict(sorted(counts.items()))

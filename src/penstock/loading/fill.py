@@ -1,0 +1,273 @@
+"""Fills one table inside the load's transaction. Not for: the transaction itself (`unit`).
+
+Two ways: `direct` sends the rows into the table; `staged` sends them into a staging table, lets
+the server check them by set, and inserts what is left.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from penstock.loading.intake import Intake
+from penstock.loading.isolate import Refused, isolate
+from penstock.loading.observe import Observer
+from penstock.loading.overlap import Ahead
+from penstock.loading.parents import Parents
+from penstock.loading.placeholders import add_missing_parents, add_parents_of_stage
+from penstock.loading.prepare import Prepared
+from penstock.loading.steps import Step
+from penstock.loading.strategy import Decision, Way
+from penstock.model.options import OrphanPolicy, Progress
+from penstock.model.table import Column, ForeignKey, Key
+from penstock.postgres.constraints.recreate import put_back, take_off
+from penstock.postgres.copy import compare_count, copy_in
+from penstock.postgres.names import qualified
+from penstock.postgres.sqlstates import Kind, kind_of
+from penstock.postgres.staging import Stage, has_grammar
+
+_numbers = itertools.count()
+
+
+class ServerRefusedRows(Exception):
+    """The server refused rows of a way that cannot tell which: the next attempt stages."""
+
+    def __init__(self, load_id: str, error: psycopg.Error) -> None:
+        super().__init__(str(error))
+        self.load_id = load_id
+        self.error = error
+
+
+@dataclass(slots=True)
+class Filled:
+    """What came of one table.
+
+    Attributes:
+        inserted: Rows inserted.
+        ignored: Exact copies within the input.
+        inferred: Placeholder parents made.
+        stages: Stages whose refused rows are to be fetched.
+        notes: Parts of the strategy's text.
+    """
+
+    inserted: int = 0
+    ignored: int = 0
+    inferred: int = 0
+    stages: list[Stage] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filling:
+    """One table to be filled.
+
+    Attributes:
+        connection: Inside the load's transaction.
+        prepared: The table and its inputs.
+        parents: Its foreign keys with policies and known keys.
+        decision: The way.
+        intake: The client's half.
+        observer: Is told of steps.
+        emptied: True where all rows of the table will be of this load.
+        freeze: True where the table was emptied in this very transaction, outside of savepoints.
+        make_room: Locks and empties the table; called when the way is ready for it.
+    """
+
+    connection: psycopg.Connection[Any]
+    prepared: Prepared
+    parents: Sequence[Parents]
+    decision: Decision
+    intake: Intake
+    observer: Observer
+    emptied: bool
+    freeze: bool
+    make_room: Callable[[], None]
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """The target columns supplied, in the order of the COPY."""
+        return self.prepared.inputs[0][1].columns
+
+    def run(self) -> Filled:
+        """Fill the table.
+
+        Raises:
+            ServerRefusedRows: Some rows are refused, and this way cannot tell which.
+            PenstockError: Anything else that is wrong.
+        """
+        try:
+            return self._direct() if self.decision.way is Way.DIRECT else self._staged()
+        except psycopg.Error as error:
+            if kind_of(error) is Kind.ROW:
+                raise ServerRefusedRows(self.prepared.load_id, error) from error
+            raise
+
+    # Direct ------------------------------------------------------------------------------
+
+    def _direct(self) -> Filled:
+        spec, filled = self.prepared.spec, Filled()
+        self.make_room()
+        self._take_off()
+        self.observer.step(Step.COPY, str(spec.name))
+        options: sql.Composable = self.intake.encoder.options
+        if self.freeze and spec.plain:
+            options = sql.SQL("{}, freeze").format(options)
+        filled.inserted = self._copy(qualified(spec.name), options)
+        placeholders = self._of_policy(OrphanPolicy.PLACEHOLDER)
+        if placeholders:
+            self.observer.step(Step.PARENTS, str(spec.name))
+            for parents in placeholders:
+                filled.inferred += add_missing_parents(self.connection, spec, parents)
+        self._put_back()
+        if self.intake.late is not None and self.intake.late.frames:
+            self._late(filled)
+        form = "binary COPY" if "binary" in options.as_string() else "CSV COPY"
+        filled.notes += [
+            "direct",
+            form + (" with FREEZE" if "freeze" in options.as_string() else ""),
+        ]
+        return filled
+
+    def _copy(self, table: sql.Identifier, options: sql.Composable) -> int:
+        intake = self.intake
+        with Ahead(intake.pieces()) as pieces:
+            taken = copy_in(self.connection, table, intake.columns, options, self._watched(pieces))
+        compare_count(self.prepared.spec.name, intake.books.sent, taken)
+        return taken
+
+    def _watched(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
+        table = str(self.prepared.spec.name)
+        total = sum(one.size for one, _ in self.prepared.inputs)
+        for piece in pieces:
+            if self.observer.due():
+                books = self.intake.books
+                self.observer.progress(
+                    Progress(
+                        table=table,
+                        rows=books.read,
+                        rejects=self.intake.spool.rows,
+                        read_bytes=books.read_bytes,
+                        total_bytes=total,
+                    )
+                )
+            yield piece
+
+    def _take_off(self) -> None:
+        if self.decision.take_off.anything:
+            self.observer.step(Step.TAKE_OFF, str(self.prepared.spec.name))
+            take_off(self.connection, self.prepared.spec.name, self.decision.take_off)
+
+    def _put_back(self) -> None:
+        if self.decision.take_off.anything:
+            self.observer.step(Step.PUT_BACK, str(self.prepared.spec.name))
+            put_back(self.connection, self.prepared.spec.name, self.decision.take_off)
+
+    def _late(self, filled: Filled) -> None:
+        """Rows held back: the table, with all its constraints again, says what they are."""
+        assert self.intake.late is not None  # noqa: S101  the caller asked
+        self.observer.step(Step.LATE, str(self.prepared.spec.name))
+        stage = Stage(self.connection, self.prepared.spec, self.columns, next(_numbers))
+        stage.create()
+        encoded = self.intake.encode_late()
+        taken = copy_in(
+            self.connection, stage.table, encoded.columns, encoded.options, encoded.pieces
+        )
+        compare_count(self.prepared.spec.name, encoded.rows, taken)
+        for key in self._keys():
+            stage.existing(key, of_this_load=True)
+            stage.repeated(key)
+        filled.inserted += self._insert(stage, filled)
+
+    # Staged ------------------------------------------------------------------------------
+
+    def _staged(self) -> Filled:
+        spec, filled = self.prepared.spec, Filled()
+        stage = Stage(self.connection, spec, self.columns, next(_numbers))
+        self.observer.step(Step.STAGE, str(spec.name))
+        stage.create()
+        self._copy(stage.table, self.intake.encoder.options)
+        self.observer.step(Step.CHECK, str(spec.name))
+        self._check(stage)
+        self.make_room()
+        self._take_off()
+        self.observer.step(Step.INSERT, str(spec.name))
+        filled.inserted = self._insert(stage, filled)
+        self._put_back()
+        filled.notes.append("staged")
+        return filled
+
+    def _check(self, stage: Stage) -> None:
+        stage.invalid_input()
+        for parents in self.parents:
+            key = parents.key
+            if parents.known is not None or not self._by_set(key):
+                continue
+            if parents.policy is OrphanPolicy.NULL:
+                self.intake.books.change("orphans_nulled", stage.null_orphans(key))
+            elif parents.policy is OrphanPolicy.QUARANTINE and key.parent != stage.spec.name:
+                stage.orphans(key)
+        for one in self._keys():
+            stage.repeated(one)
+            if not self.emptied:
+                stage.existing(one, of_this_load=False)
+        for parents in self.parents:
+            if parents.key.parent == stage.spec.name and self._by_set(parents.key):
+                stage.self_orphans(parents.key, in_table=not self.emptied)
+
+    def _by_set(self, key: ForeignKey) -> bool:
+        supplied = {column.name for column in self.columns if has_grammar(column)}
+        return (
+            key.enforced and key.readable and not key.row_security and supplied >= set(key.columns)
+        )
+
+    def _keys(self) -> list[Key]:
+        """Keys that the input supplies whole, in types that can be compared before the INSERT."""
+        supplied = {column.name for column in self.columns if has_grammar(column)}
+        if self.prepared.spec.row_security:
+            return []  # rows that the role does not see count too: the constraint decides
+        return [key for key in self.prepared.spec.keys if supplied >= set(key.columns)]
+
+    def _of_policy(self, policy: OrphanPolicy) -> list[Parents]:
+        return [parents for parents in self.parents if parents.policy is policy]
+
+    def _insert(self, stage: Stage, filled: Filled) -> int:
+        try:
+            inferred, inserted = self._insert_all(stage)
+        except psycopg.Error as error:
+            refused = stage.spec.row_security and error.sqlstate == "42501"
+            if kind_of(error) is not Kind.ROW and not refused:
+                raise
+            self.observer.step(Step.ISOLATE, str(stage.spec.name))
+            stage.refuse(self._isolated(stage))
+            inferred, inserted = self._insert_all(stage)
+        filled.inferred += inferred
+        staged, copies, bad = stage.counts()
+        filled.ignored += copies
+        filled.stages.append(stage)
+        compare_count(stage.spec.name, staged - copies - bad, inserted)
+        return inserted
+
+    def _insert_all(self, stage: Stage) -> tuple[int, int]:
+        with self.connection.transaction():
+            inferred = sum(
+                add_parents_of_stage(self.connection, stage, parents)
+                for parents in self._of_policy(OrphanPolicy.PLACEHOLDER)
+            )
+            inserted = stage.insert()
+            self.connection.execute("set constraints all immediate")
+        return inferred, inserted
+
+    def _isolated(self, stage: Stage) -> list[tuple[int, str, str, str]]:
+        found: list[Refused] = []
+        with self.connection.transaction(force_rollback=True):
+            stage.index()
+            for parents in self._of_policy(OrphanPolicy.PLACEHOLDER):
+                add_parents_of_stage(self.connection, stage, parents)
+            self.connection.execute("set constraints all immediate")
+            found = isolate(self.connection, stage)
+        return [(bad.row, bad.column, bad.code, bad.said) for bad in found]

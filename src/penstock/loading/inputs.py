@@ -1,0 +1,252 @@
+"""What a load reads: files, streams and Polars frames, each able to be read again.
+
+Not for: splitting CSV into fields (`formats.csv`), nor matching columns (`columns`).
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import IO, Any, Protocol
+
+import polars as pl
+
+from penstock.errors import UsageError
+from penstock.formats.bytes import expand
+from penstock.formats.csv.reader import CsvReader
+from penstock.loading.types.typed import to_text
+from penstock.model.batch import LINE, ROW, Batch, record_of, row_id
+from penstock.model.options import CsvOptions
+
+#: Rows of a frame that make one batch.
+_BATCH_ROWS = 100_000
+#: Bytes of a stream that are copied at once to a temporary file.
+_BLOCK = 1 << 20
+
+#: What `load_table` takes.
+Source = (
+    "str | Path | IO[bytes] | pl.DataFrame | pl.LazyFrame | Iterable[pl.DataFrame] | "
+    "Iterable[str | Path]"
+)
+#: A refused record: physical line, raw bytes, source column -> text.
+Origin = tuple[int, bytes, dict[str, str | None]]
+
+
+class Input(Protocol):
+    """One file or frame of a load.
+
+    Attributes:
+        name: For messages and the ledger.
+        file: Its number in the load, from 0.
+        size: Stored bytes; those in memory for frames.
+        typed: Source columns that are not text: declarations of dates and numbers do not apply.
+    """
+
+    name: str
+    file: int
+    size: int
+    typed: frozenset[str]
+
+    def columns(self, known: Collection[str]) -> tuple[str, ...]:
+        """The column names; `known` are those of the target, which prove a delimiter."""
+        ...
+
+    def batches(self) -> Iterator[Batch]:
+        """The rows, from the start, each time it is called."""
+        ...
+
+    def fetch(self, rows: Collection[int]) -> dict[int, Origin]:
+        """The origins of these `_row`s, read again.
+
+        Raises:
+            SourceError: The content is not the one that was read before.
+        """
+        ...
+
+    def sha256(self) -> str:
+        """Of the stored bytes, after `batches` was exhausted; empty for frames."""
+        ...
+
+    def remarks(self) -> tuple[str, ...]:
+        """What was found out about the input, such as its delimiter."""
+        ...
+
+
+class CsvInput:
+    """A CSV file."""
+
+    def __init__(self, path: Path, file: int, options: CsvOptions, name: str = "") -> None:
+        self.name = name or str(path)
+        self.path = path
+        self.size = path.stat().st_size
+        self.typed: frozenset[str] = frozenset()
+        self.file = file
+        self._options = options
+        self._known: tuple[str, ...] = ()
+        self._reader: CsvReader | None = None
+
+    def columns(self, known: Collection[str]) -> tuple[str, ...]:
+        """The header's names, or those declared."""
+        self._known = tuple(known)
+        self._reader = self._open()
+        return self._reader.columns
+
+    def _open(self) -> CsvReader:
+        return CsvReader(
+            self.path, self._options, known=self._known, file=self.file, name=self.name
+        )
+
+    def batches(self) -> Iterator[Batch]:
+        """The file's records."""
+        self._reader = self._open()
+        return self._reader.batches()
+
+    def fetch(self, rows: Collection[int]) -> dict[int, Origin]:
+        """The records again; the content must be what it was."""
+        if self._reader is None:
+            return {}
+        return self._reader.fetch(rows)
+
+    def sha256(self) -> str:
+        """Of the stored bytes."""
+        return "" if self._reader is None else self._reader.sha256
+
+    def remarks(self) -> tuple[str, ...]:
+        """The delimiter, where it was found out and is not the comma."""
+        if self._reader is None or self._options.delimiter is not None:
+            return ()
+        delimiter = self._reader.delimiter
+        shown = {"\t": "tab"}.get(delimiter, delimiter)
+        return () if delimiter == "," else (f"{self.name}: fields are separated by {shown}",)
+
+
+class FrameInput:
+    """Polars frames: one, or several that were spooled to a file as they came."""
+
+    def __init__(self, frames: Sequence[pl.DataFrame], file: int, name: str = "frame") -> None:
+        self.name = name
+        self.size = sum(int(frame.estimated_size()) for frame in frames)
+        self.file = file
+        self._frames = frames
+        schema = frames[0].schema
+        self.typed = frozenset(c for c, dtype in schema.items() if dtype != pl.String)
+
+    def columns(self, known: Collection[str]) -> tuple[str, ...]:
+        """The frame's column names."""
+        del known
+        return tuple(self._frames[0].columns)
+
+    def batches(self) -> Iterator[Batch]:
+        """Slices of the frames, as text that the grammars read exactly."""
+        record = 1
+        for frame in self._frames:
+            for part in frame.iter_slices(_BATCH_ROWS):
+                text = to_text(part)
+                first = row_id(self.file, record)
+                numbered = text.with_columns(
+                    pl.int_range(first, first + text.height, dtype=pl.Int64).alias(ROW),
+                    pl.lit(0, dtype=pl.Int64).alias(LINE),
+                )
+                yield Batch(numbered, _RawRows(text), text.height)
+                record += text.height
+
+    def fetch(self, rows: Collection[int]) -> dict[int, Origin]:
+        """The rows again, as JSON."""
+        found: dict[int, Origin] = {}
+        wanted = {record_of(row): row for row in rows}
+        for batch in self.batches():
+            first = record_of(batch.frame[ROW][0]) if batch.frame.height else 0
+            hits = [r for r in wanted if first <= r < first + batch.frame.height]
+            raw = batch.raw([r - first for r in hits])
+            for record, line in zip(hits, raw, strict=True):
+                found[wanted[record]] = (0, line, json.loads(line))
+        return found
+
+    def sha256(self) -> str:
+        """Frames have no stored bytes."""
+        return ""
+
+    def remarks(self) -> tuple[str, ...]:
+        """Nothing is found out about a frame."""
+        return ()
+
+
+class _RawRows:
+    def __init__(self, text: pl.DataFrame) -> None:
+        self._text = text
+
+    def __call__(self, positions: Sequence[int]) -> list[bytes]:
+        return [
+            json.dumps(self._text.row(position, named=True), ensure_ascii=False).encode()
+            for position in positions
+        ]
+
+
+def inputs_of(source: Any, options: CsvOptions, spool: Path, file: int = 0) -> list[Input]:
+    """The inputs behind whatever a user may give.
+
+    Args:
+        source: A path or glob, several of them, an open binary file, a Polars frame or several.
+        options: How CSV is written.
+        spool: A folder of the load's own, for what can be read only once.
+        file: Number of the first input, so that inputs of one load stay apart.
+
+    Raises:
+        UsageError: A file is missing, or the source is of no such kind.
+    """
+    if isinstance(source, (str, Path)):
+        return [
+            CsvInput(path, file + place, options) for place, path in enumerate(expand([source]))
+        ]
+    if isinstance(source, pl.LazyFrame):
+        source = source.collect()
+    if isinstance(source, pl.DataFrame):
+        return [FrameInput([source], file)]
+    if hasattr(source, "read"):
+        return [CsvInput(_copied(source, spool), file, options, getattr(source, "name", "stream"))]
+    if isinstance(source, Iterable):
+        return _several(source, options, spool, file)
+    raise UsageError(
+        f"A load reads a path, an open binary file or Polars frames, not {type(source).__name__}"
+    )
+
+
+def _several(source: Iterable[Any], options: CsvOptions, spool: Path, file: int) -> list[Input]:
+    items = iter(source)
+    first = next(items, None)
+    if first is None:
+        raise UsageError("There is nothing to load: the source is an empty list")
+    if isinstance(first, (str, Path)):
+        paths = expand([first, *items])
+        return [CsvInput(path, file + place, options) for place, path in enumerate(paths)]
+    frames = []
+    for place, frame in enumerate(
+        [first, *items] if isinstance(source, list) else _chain(first, items)
+    ):
+        if not isinstance(frame, pl.DataFrame):
+            raise UsageError(f"A load reads paths or Polars frames, not {type(frame).__name__}")
+        if isinstance(source, list):
+            frames.append(frame)
+            continue
+        path = spool / f"frame-{place}.arrow"
+        frame.write_ipc(path)
+        frames.append(pl.read_ipc(path))
+    if any(frame.schema != frames[0].schema for frame in frames):
+        raise UsageError("The frames of one load must have the same columns and types")
+    return [FrameInput(frames, file, "frames")]
+
+
+def _chain(first: Any, rest: Iterator[Any]) -> Iterator[Any]:
+    yield first
+    yield from rest
+
+
+def _copied(stream: IO[bytes], spool: Path) -> Path:
+    with tempfile.NamedTemporaryFile(dir=spool, delete=False) as copy:
+        while block := stream.read(_BLOCK):
+            if not isinstance(block, bytes):
+                raise UsageError("Open the file in binary mode: open(path, 'rb')")
+            copy.write(block)
+    return Path(copy.name)

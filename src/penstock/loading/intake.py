@@ -1,0 +1,218 @@
+"""The client's half of a load: read, check, split off what is refused, encode.
+
+Not for: the server's half (`direct`, `staged`). An `Intake` reads its inputs once; a second
+attempt makes a new one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import polars as pl
+from psycopg import sql
+
+from penstock.errors import BalanceError
+from penstock.loading.columns import Matching
+from penstock.loading.inputs import Input
+from penstock.loading.late import LateRows
+from penstock.loading.parents import Parents, orphans, refused_too
+from penstock.loading.refusals import refused_rows
+from penstock.loading.spool import Spool
+from penstock.loading.validate import Checked, Validator
+from penstock.model.batch import LINE, ROW, Batch
+from penstock.model.options import Grammar, OrphanPolicy
+from penstock.model.table import TableSpec
+from penstock.postgres.copy import BinaryEncoder, CsvEncoder, exact
+from penstock.postgres.staging import ROW_COLUMN as STAGED_ROW
+
+
+@dataclass(slots=True)
+class Books:
+    """What the client's half counted.
+
+    Attributes:
+        read: Records met.
+        filtered: Wholly blank records.
+        sent: Rows given to the encoder.
+        changes: `rounded`, `trimmed`, `orphans_nulled`.
+        read_bytes: Bytes of all inputs consumed.
+    """
+
+    read: int = 0
+    filtered: int = 0
+    sent: int = 0
+    changes: dict[str, int] = field(default_factory=dict)
+    read_bytes: int = 0
+
+    def change(self, name: str, count: int) -> None:
+        """Count values that were changed because the user said so."""
+        if count:
+            self.changes[name] = self.changes.get(name, 0) + count
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """Rows ready for a COPY into a staging table.
+
+    Attributes:
+        columns: The encoded columns.
+        options: COPY options.
+        pieces: The bytes.
+        rows: How many rows they are.
+    """
+
+    columns: list[str]
+    options: sql.SQL
+    pieces: list[bytes]
+    rows: int
+
+
+class Intake:
+    """Reads the inputs of one table's load and yields the bytes of its COPY.
+
+    Attributes:
+        books: Counts; complete when `pieces` is exhausted.
+        spool: The refused rows.
+        late: Rows held back, or None where the load does not hold back.
+        columns: Names of the encoded columns, in order.
+        encoder: What encodes them.
+    """
+
+    def __init__(
+        self,
+        spec: TableSpec,
+        inputs: Sequence[tuple[Input, Matching]],
+        grammar: Grammar,
+        parents: Sequence[Parents],
+        spool: Spool,
+        *,
+        staged: bool,
+        hold_back: str | None,
+    ) -> None:
+        self.books = Books()
+        self.spool = spool
+        self.late = None if hold_back is None else LateRows(hold_back)
+        self._spec = spec
+        self._inputs = inputs
+        self._grammar = grammar
+        self._parents = parents
+        self._staged = staged
+        # All inputs supply the same columns; the order of the first one holds.
+        self._order = [column.name for column in inputs[0][1].columns]
+        self.columns = [STAGED_ROW, *self._order] if staged else list(self._order)
+        self.encoder = self._choose_encoder()
+
+    def _choose_encoder(self) -> BinaryEncoder | CsvEncoder:
+        source, matching = self._inputs[0]
+        validator = self._validator(source, matching)
+        pairs = zip(matching.columns, validator.dtypes, strict=True)
+        return BinaryEncoder() if all(exact(c.base, d) for c, d in pairs) else CsvEncoder()
+
+    def _validator(self, source: Input, matching: Matching) -> Validator:
+        typed = {column.name for name, column in matching.pairs if name in source.typed}
+        return Validator(matching.columns, self._grammar, typed_columns=typed)
+
+    def pieces(self) -> Iterator[bytes]:
+        """The bytes of the COPY, as the inputs are read; run in a thread of its own."""
+        before = 0
+        for source, matching in self._inputs:
+            validator = self._validator(source, matching)
+            names = {name: column.name for name, column in matching.pairs}
+            by_target = {column.name: name for name, column in matching.pairs}
+            wanted = [*names, ROW, LINE]
+            for batch in source.batches():
+                self.books.read += batch.records
+                self.books.filtered += batch.filtered
+                self.books.read_bytes = before + batch.read_bytes
+                self.spool.add_malformed(batch.malformed)
+                frame = batch.frame.select(wanted).rename(names)
+                yield self._encode(self._check(batch, validator.check(frame), by_target))
+                self._balance(source.name)
+            before += source.size
+        yield self.encoder.finish()
+
+    def _balance(self, name: str) -> None:
+        held = 0 if self.late is None else sum(frame.height for frame in self.late.frames)
+        books = self.books
+        if books.read != books.sent + held + self.spool.rows + books.filtered:
+            raise BalanceError(
+                f"{name}: {books.read:,} records were read, and {books.sent:,} sent, {held:,} held "
+                f"back, {self.spool.rows:,} refused and {books.filtered:,} blank do not make that. "
+                "This is a fault of Penstock; the load was rolled back.",
+                code="balance",
+            )
+
+    def encode_late(self) -> Encoded:
+        """The rows held back, for a staging table."""
+        frames = [] if self.late is None else self.late.frames
+        encoder = type(self.encoder)()
+        columns = [pl.col(ROW).alias(STAGED_ROW), *map(pl.col, self._order)]
+        pieces = [encoder.encode(frame.select(columns)) for frame in frames]
+        return Encoded(
+            columns=[STAGED_ROW, *self._order],
+            options=encoder.options,
+            pieces=[*pieces, encoder.finish()],
+            rows=sum(frame.height for frame in frames),
+        )
+
+    def _encode(self, good: pl.DataFrame) -> bytes:
+        parts = [good] if self.late is None else self.late.split(good)
+        return b"".join(self._encode_part(part) for part in parts if part.height)
+
+    def _encode_part(self, part: pl.DataFrame) -> bytes:
+        self.books.sent += part.height
+        columns = [pl.col(name) for name in self._order]
+        if self._staged:
+            columns.insert(0, pl.col(ROW).alias(STAGED_ROW))
+        return self.encoder.encode(part.select(columns))
+
+    def _check(self, batch: Batch, checked: Checked, by_target: Mapping[str, str]) -> pl.DataFrame:
+        for name, count in checked.changes.items():
+            self.books.change(name, count)
+        if checked.bad.height:
+            self.spool.add(refused_rows(batch, checked.bad, checked.faults, by_target, self._spec))
+        good = checked.good
+        for parents in self._parents:
+            if parents.known is None or parents.policy is OrphanPolicy.PLACEHOLDER:
+                continue  # the database looks after them
+            absent = orphans(good, parents, self._spec)
+            if absent.any():
+                good = self._orphans(batch, good, absent, parents, by_target)
+        return good
+
+    def _orphans(
+        self,
+        batch: Batch,
+        good: pl.DataFrame,
+        absent: pl.Series,
+        parents: Parents,
+        by_target: Mapping[str, str],
+    ) -> pl.DataFrame:
+        key = parents.key
+        if parents.policy is OrphanPolicy.NULL:
+            self.books.change("orphans_nulled", int(absent.sum()))
+            return good.with_columns(
+                pl.when(~absent).then(pl.col(name)).alias(name) for name in key.columns
+            )
+        lost = good.filter(absent)
+        too = refused_too(lost, parents, self._spec)
+        shown = pl.concat_str(
+            [pl.col(name).cast(pl.String) for name in key.columns], separator=", "
+        )
+        faults = lost.select(
+            ROW,
+            pl.lit(", ".join(key.columns)).alias("column"),
+            pl.when(too).then(pl.lit("parent_refused")).otherwise(pl.lit("23503")).alias("code"),
+            pl.concat_str(
+                shown,
+                pl.when(too)
+                .then(pl.lit(f" was refused from {key.parent} in this run"))
+                .otherwise(pl.lit(f" is not in {key.parent}")),
+            ).alias("reason"),
+            shown.alias("value"),
+        )
+        place = batch.frame.select(ROW, LINE).with_row_index("position")
+        bad = place.join(lost.select(ROW), on=ROW, how="semi", maintain_order="left")
+        self.spool.add(refused_rows(batch, bad, faults, by_target, self._spec))
+        return good.filter(~absent)

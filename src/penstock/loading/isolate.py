@@ -1,0 +1,207 @@
+"""Finds the rows that only PostgreSQL itself refuses: triggers, CHECKs, exclusions, partitions.
+
+Not for: what can be found by set (`postgres.staging`). Every probe is rolled back, also the good
+ones: released savepoints with writes would overflow the subtransaction cache of every session
+(PostgreSQL source, PGPROC_MAX_CACHED_SUBXIDS). Triggers with effects outside the database run in
+probes too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from penstock.errors import LoadError
+from penstock.postgres.connection import translated
+from penstock.postgres.sqlstates import Kind, kind_of
+from penstock.postgres.staging import ROW_COLUMN, Stage
+
+#: Width of a range of row numbers below which rows are tried one by one.
+_ONE_BY_ONE = 1000
+#: Failed probes after which halving costs more than trying every row in turn.
+_MOST_PROBES = 200
+#: Row numbers that one statement tries in turn.
+_SPAN = 20_000
+
+#: One subtransaction a row, inside the server; what fails is gathered and handed out by a setting,
+#: which the caller reads before everything is rolled back.
+_IN_TURN = """
+declare
+    number bigint; bad text[] := '{{}}'; state text; said text; col text; con text; done bigint;
+begin
+    for number in {numbers} loop
+        begin
+            {insert};
+            get diagnostics done = row_count;
+        exception when others then
+            get stacked diagnostics state = returned_sqlstate, said = message_text,
+                                    col = column_name, con = constraint_name;
+            bad := array_append(bad, jsonb_build_array(number, col, state, said, con)::text);
+        end;
+    end loop;
+    perform set_config('penstock.refused', to_jsonb(bad)::text, true);
+end
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A row that the server refused.
+
+    Attributes:
+        row: Its number.
+        column: The column it names, or those of the key it names, or empty.
+        code: The SQLSTATE.
+        said: The server's message.
+    """
+
+    row: int
+    column: str
+    code: str
+    said: str
+
+
+def isolate(connection: psycopg.Connection[Any], stage: Stage) -> list[Refused]:
+    """Every row that the server refuses.
+
+    Args:
+        connection: Inside the load's transaction, the target as it will be filled, constraints
+            immediate.
+        stage: Indexed by its row numbers; nothing is written into it.
+
+    Raises:
+        PenstockError: The server refuses for a reason that is no row's fault.
+    """
+    found = _by_halves(connection, stage)
+    if found is None or not _insertable(connection, stage, found):
+        # Many bad rows, or rows that are refused only because of each other: in turn, in order.
+        found = _in_turn(connection, stage, None, None)
+    return found
+
+
+def _by_halves(connection: psycopg.Connection[Any], stage: Stage) -> list[Refused] | None:
+    found: list[Refused] = []
+    probes = 0
+    ranges = _ranges(connection, stage)
+    while ranges:
+        low, high = ranges.pop()
+        if _probe(connection, stage, low, high) is None:
+            continue
+        probes += 1
+        if probes > _MOST_PROBES:
+            return None
+        if high - low < _ONE_BY_ONE:
+            found += _in_turn(connection, stage, low, high)
+            continue
+        middle = (low + high) // 2
+        ranges += [(low, middle), (middle + 1, high)]
+    return found
+
+
+def _ranges(connection: psycopg.Connection[Any], stage: Stage) -> list[tuple[int, int]]:
+    """First and last row number of each file: numbers of two files are far apart."""
+    rows = connection.execute(
+        sql.SQL("select min({0}), max({0}) from {1} group by {0} >> 40 order by 1").format(
+            sql.Identifier(ROW_COLUMN), stage.table
+        )
+    ).fetchall()
+    return [(low, high) for low, high in rows]
+
+
+def _probe(
+    connection: psycopg.Connection[Any], stage: Stage, low: int, high: int
+) -> psycopg.Error | None:
+    try:
+        with connection.transaction(force_rollback=True):
+            stage.insert(low, high)
+        return None
+    except psycopg.Error as error:
+        _only_rows(error, stage)
+        return error
+
+
+def _only_rows(error: psycopg.Error, stage: Stage) -> None:
+    kind = kind_of(error)
+    if kind is Kind.ROW or (stage.spec.row_security and error.sqlstate == "42501"):
+        return
+    raise translated(error, f"load {stage.spec.name}") from None
+
+
+def _insertable(connection: psycopg.Connection[Any], stage: Stage, found: list[Refused]) -> bool:
+    """Do all the others go in together?"""
+    try:
+        with connection.transaction(force_rollback=True):
+            stage.refuse((bad.row, bad.column, bad.code, bad.said) for bad in found)
+            stage.insert()
+        return True
+    except psycopg.Error as error:
+        _only_rows(error, stage)
+        return False
+
+
+def _in_turn(
+    connection: psycopg.Connection[Any], stage: Stage, low: int | None, high: int | None
+) -> list[Refused]:
+    """Try rows one after the other in file order, each on top of those before it."""
+    spans = [(low, high)] if low is not None and high is not None else _spans(connection, stage)
+    found: list[Refused] = []
+    with connection.transaction(force_rollback=True):
+        for first, last in spans:
+            found += _span(connection, stage, first, last)
+    return found
+
+
+def _spans(connection: psycopg.Connection[Any], stage: Stage) -> list[tuple[int, int]]:
+    return [
+        (start, min(start + _SPAN - 1, high))
+        for low, high in _ranges(connection, stage)
+        for start in range(low, high + 1, _SPAN)
+    ]
+
+
+def _span(connection: psycopg.Connection[Any], stage: Stage, low: int, high: int) -> list[Refused]:
+    numbers = sql.SQL("select s.{row} from {stage} s where {span} order by 1").format(
+        row=sql.Identifier(ROW_COLUMN), stage=stage.table, span=stage.span(low, high)
+    )
+    one = sql.SQL("s.{} = number").format(sql.Identifier(ROW_COLUMN))
+    body = sql.SQL(_IN_TURN).format(numbers=numbers, insert=stage.insert_statement(one))
+    connection.execute(
+        sql.SQL("do language plpgsql {}").format(sql.Literal(body.as_string(connection)))
+    )
+    row = connection.execute(
+        "select e::jsonb ->> 0, e::jsonb ->> 1, e::jsonb ->> 2, e::jsonb ->> 3, e::jsonb ->> 4 "
+        "from jsonb_array_elements_text(current_setting('penstock.refused')::jsonb) e"
+    ).fetchall()
+    found = []
+    for number, column, code, said, constraint in row:
+        _raise_unless_row(code, said, stage)
+        found.append(Refused(int(number), column or _column_of(stage, constraint), code, said))
+    return found
+
+
+def _raise_unless_row(code: str, said: str, stage: Stage) -> None:
+    error = psycopg.errors.lookup(code) if _known(code) else psycopg.Error
+    kind = kind_of(error(said))
+    if kind is Kind.ROW or (stage.spec.row_security and code == "42501") or not _known(code):
+        return
+    raise LoadError(
+        f"{stage.spec.name}: {said}. This is no row's fault; the load was rolled back.", code=code
+    )
+
+
+def _known(code: str) -> bool:
+    try:
+        psycopg.errors.lookup(code)
+    except KeyError:
+        return False
+    return True
+
+
+def _column_of(stage: Stage, constraint: str | None) -> str:
+    """The columns of a key or foreign key by its name; other constraints name themselves."""
+    columns = {key.name: key.columns for key in stage.spec.keys}
+    columns |= {key.name: key.columns for key in stage.spec.foreign_keys}
+    return ", ".join(columns.get(constraint or "", ()))

@@ -1,0 +1,89 @@
+"""Holds back the rows whose key is not above all keys before it. Not for: judging them.
+
+In a file sorted by its key a row that is not above the greatest key so far is the only kind that
+can repeat one: the others are distinct for certain. Those few are kept out of the COPY, and looked
+at by the database afterwards. Where they are many the file is not sorted: nothing is held back any
+more, and the unique index decides.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import polars as pl
+
+from penstock.model.table import Column, TableSpec
+
+#: Rows held back at most, and the share of the rows seen.
+_MOST = 200_000
+_SHARE = 0.05
+#: Rows below which the share does not count.
+_ALWAYS = 1_000
+
+_ORDERED = ("int2", "int4", "int8", "date", "timestamp", "timestamptz", "text", "varchar", "uuid")
+
+
+def ordering_key(spec: TableSpec, supplied: tuple[Column, ...]) -> str | None:
+    """The column whose order proves that keys are distinct, or None.
+
+    It is the single column of a key that the input supplies, of a type that Polars orders
+    strictly; any total order will do, so collations do not matter where they are deterministic.
+    """
+    names = {column.name for column in supplied}
+    for key in spec.keys:
+        if len(key.columns) == 1 and key.columns[0] in names:
+            column = spec.column(key.columns[0])
+            if column.base in _ORDERED and column.deterministic:
+                return column.name
+    return None
+
+
+class LateRows:
+    """Splits batches into rows above all before them and late ones.
+
+    Attributes:
+        frames: The late rows, typed, as long as `active`.
+        active: False once the input has shown that it is not sorted.
+    """
+
+    def __init__(self, column: str) -> None:
+        self.column = column
+        self.frames: list[pl.DataFrame] = []
+        self.active = True
+        self._highest: Any = None
+        self._seen = 0
+        self._held = 0
+
+    def split(self, frame: pl.DataFrame) -> list[pl.DataFrame]:
+        """The frames to send now: the rows above, and all held ones when holding back ends."""
+        if not self.active or frame.is_empty():
+            return [frame]
+        key = frame[self.column]
+        before = key.cum_max().shift(1)
+        if self._highest is not None:
+            # A new maximum counts only where it is above those of earlier batches.
+            floor = pl.lit(self._highest, dtype=key.dtype)
+            before = pl.select(pl.max_horizontal(pl.lit(before), floor)).to_series()
+        # NULL never repeats a key: it passes.
+        late = (key <= before).fill_null(value=False)
+        self._seen += frame.height
+        if not late.any():
+            self._highest = key[-1] if key[-1] is not None else _greatest(key, self._highest)
+            return [frame]
+        self._highest = _greatest(key, self._highest)
+        held = frame.filter(late)
+        self.frames.append(held)
+        self._held += held.height
+        ahead = frame.filter(~late)
+        if self._held > min(_MOST, max(_ALWAYS, int(_SHARE * self._seen))):
+            self.active = False
+            back, self.frames = self.frames, []
+            return [ahead, *back]
+        return [ahead]
+
+
+def _greatest(key: pl.Series, before: Any) -> Any:
+    top = key.max()
+    if before is None or top is None:
+        return before if top is None else top
+    return max(top, before)

@@ -1,0 +1,225 @@
+"""`load_table` and `load_star`: what users call. Not for: how it is done (`unit`)."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+
+from penstock.errors import UsageError
+from penstock.ledger import install
+from penstock.ledger.runs import RunRecord
+from penstock.loading.inputs import Input, inputs_of
+from penstock.loading.observe import Observer
+from penstock.loading.prepare import prepare
+from penstock.loading.star import StarFile, in_order, match_files
+from penstock.loading.steps import Step
+from penstock.loading.unit import Unit
+from penstock.model.options import Budget, CsvOptions, Grammar, LoadMode, LoadOptions, OrphanPolicy
+from penstock.model.result import LoadResult
+from penstock.postgres.connection import Target, set_locally, target_of, translated
+
+if TYPE_CHECKING:
+    import sqlalchemy
+
+    Where = str | sqlalchemy.Engine | sqlalchemy.Connection
+
+_CSV = {one.name for one in fields(CsvOptions)}
+_GRAMMAR = {one.name for one in fields(Grammar)}
+
+
+def options_from(**given: Any) -> LoadOptions:
+    """`LoadOptions` from flat names: those of `CsvOptions`, `Grammar` and `LoadOptions`.
+
+    `max_rejects` is `"1%"`, a number or `"all"`; `mode` and `orphans` may be plain text;
+    `columns` is a mapping (source -> target) or the names of the source's columns.
+
+    Raises:
+        UsageError: An unknown name or value.
+    """
+    csv = {name: given.pop(name) for name in list(given) if name in _CSV and name != "columns"}
+    grammar = {name: given.pop(name) for name in list(given) if name in _GRAMMAR}
+    columns = given.pop("columns", None)
+    if columns is not None:
+        if isinstance(columns, Mapping):
+            given["columns"] = dict(columns)
+        else:
+            csv["columns"] = tuple(columns)
+    if "null" in grammar:
+        null = grammar["null"]
+        grammar["null"] = (null,) if isinstance(null, str) else tuple(null)
+    if "max_rejects" in given:
+        given["budget"] = budget_from(given.pop("max_rejects"))
+    if "mode" in given:
+        given["mode"] = _one_of(LoadMode, given["mode"], "mode")
+    if "orphans" in given:
+        given["orphans"] = {
+            name: _one_of(OrphanPolicy, policy, f"orphans {name}")
+            for name, policy in given["orphans"].items()
+        }
+    known = {one.name for one in fields(LoadOptions)}
+    unknown = sorted(set(given) - known)
+    if unknown:
+        raise UsageError(f"There is no option {', '.join(unknown)}")
+    return LoadOptions(csv=CsvOptions(**csv), grammar=Grammar(**grammar), **given)
+
+
+def _one_of(kind: type[Any], value: Any, what: str) -> Any:
+    try:
+        return kind(value)
+    except ValueError:
+        raise UsageError(
+            f'{what}: "{value}" is not one of {", ".join(one.value for one in kind)}'
+        ) from None
+
+
+def budget_from(text: str | int | float | Budget) -> Budget:
+    """A reject budget from `1%`, `100`, `0` or `all`.
+
+    Raises:
+        UsageError: It is none of these.
+    """
+    if isinstance(text, Budget):
+        return text
+    if isinstance(text, int):
+        return Budget(share=None, rows=text)
+    said = str(text).strip()
+    try:
+        if said == "all":
+            return Budget(share=None, rows=None)
+        if said.endswith("%"):
+            share = float(said[:-1]) / 100
+            if 0 <= share <= 1:
+                return Budget(share=share)
+        elif int(said) >= 0:
+            return Budget(share=None, rows=int(said))
+    except ValueError:
+        pass
+    raise UsageError(f'max_rejects: "{text}" is not a share (1%), a number (100) or all')
+
+
+def load_table(where: Where, source: Any, table: str | None = None, **options: Any) -> LoadResult:
+    """Load an input into a table of PostgreSQL, every row accounted for.
+
+    Args:
+        where: A connection string, a SQLAlchemy Engine, or a Connection whose transaction is
+            joined: then nothing is committed here, and the ledger's part goes with it.
+        source: A path or glob, several of them, an open binary file (CSV, also .gz and .zst), a
+            Polars frame or several frames of one schema.
+        table: `table` or `schema.table`; default: the name of the file without its endings.
+        **options: `mode` ("append", "truncate"), `columns`, `ignore_extra`, `max_rejects` ("1%"),
+            `orphans`, `allow_shrink`, `keep_constraints`, `max_lock` (seconds), `lock_timeout`
+            (seconds), `again`, `dry_run`, `ledger`, `rejects_file`; and how the input is written:
+            `delimiter`, `quote`, `escape`, `encoding`, `header`, `dates`, `numbers`, `timezone`,
+            `round`, `trim`, `null`, `empty`. Their meanings: `LoadOptions`, `CsvOptions`,
+            `Grammar`.
+
+    Returns:
+        The books of the load.
+
+    Raises:
+        UsageError: The call is wrong; nothing was tried.
+        SourceError: The input cannot be read as declared.
+        TargetError: The table or the role cannot take it.
+        LoadError: The load was rolled back: too many refused rows, a shrinking table, books that
+            do not balance.
+        TryAgain: Locked, busy or cut off; nothing changed.
+    """
+    chosen = options_from(**options)
+    name = table or _stem_of(source)
+    return run_load(where, [(name, source)], chosen, kind="load")[0]
+
+
+def load_star(
+    where: Where, folder: str | Path, tables: Sequence[str] | None = None, **options: Any
+) -> list[LoadResult]:
+    """Load a folder of files, one for each table, in one transaction, parents first.
+
+    Args:
+        where: As for `load_table`.
+        folder: With files such as `dim_products.csv`; `products.csv` also matches `dim_products`
+            or `fact_products` where that is unambiguous.
+        tables: Names of tables; default: those that the files match.
+        **options: As for `load_table`; `mode` is "truncate" by default.
+
+    Returns:
+        The books of each table, in the order of loading.
+
+    Raises:
+        PenstockError: As for `load_table`; also a file without a table.
+    """
+    options.setdefault("mode", LoadMode.TRUNCATE)
+    chosen = options_from(**options)
+    return run_star(where, Path(folder), tables, chosen)
+
+
+def run_star(
+    where: Where,
+    folder: Path,
+    tables: Sequence[str] | None,
+    options: LoadOptions,
+    *,
+    command: str = "",
+) -> list[LoadResult]:
+    """`load_star` with options made already."""
+    with target_of(where) as target:
+        matched = _star_files(target, folder, tables)
+        pairs = [(file.table, file.paths) for file in matched]
+        return _run(target, pairs, options, RunRecord("load-star", command))
+
+
+def _star_files(target: Target, folder: Path, tables: Sequence[str] | None) -> list[StarFile]:
+    matched = match_files(target.connection, folder, tables)
+    ordered = in_order(target.connection, matched)
+    if not target.joined:
+        target.connection.rollback()
+    return ordered
+
+
+def run_load(
+    where: Where,
+    pairs: Sequence[tuple[str, Any]],
+    options: LoadOptions,
+    *,
+    kind: str,
+    command: str = "",
+) -> list[LoadResult]:
+    """Load (table, source) pairs as one transaction, with options made already."""
+    with target_of(where) as target:
+        return _run(target, pairs, options, RunRecord(kind, command))
+
+
+def _run(
+    target: Target, pairs: Sequence[tuple[str, Any]], options: LoadOptions, run: RunRecord
+) -> list[LoadResult]:
+    observer = Observer(options)
+    connection = target.connection
+    try:
+        if options.ledger and not target.joined:
+            observer.step(Step.LEDGER)
+            install.ensure(connection, target.conninfo)
+            connection.rollback()
+        elif options.ledger and not install.revision(connection)["there"]:
+            options = replace(options, ledger=False)
+        observer.step(Step.PLAN)
+        with tempfile.TemporaryDirectory(prefix="penstock-") as folder:
+            set_locally(connection, "public")
+            tables = []
+            for name, source in pairs:
+                inputs: list[Input] = inputs_of(source, options.csv, Path(folder))
+                tables.append(prepare(connection, name, inputs, options, ledger=options.ledger))
+            if not target.joined:
+                connection.rollback()
+            return Unit(target, tables, options, run, observer).execute()
+    except psycopg.Error as error:
+        raise translated(error, "load") from None
+
+
+def _stem_of(source: Any) -> str:
+    if isinstance(source, (str, Path)):
+        return Path(source).name.split(".")[0]
+    raise UsageError("Say which table to load into: load_table(engine, source, 'table')")

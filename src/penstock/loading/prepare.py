@@ -1,0 +1,175 @@
+"""What is known of one table's load before its transaction begins. Not for: changing anything."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from penstock.errors import SourceError, TargetError
+from penstock.ledger import files
+from penstock.loading.columns import Matching, match
+from penstock.loading.inputs import CsvInput, Input
+from penstock.loading.parents import policies
+from penstock.model.options import LoadMode, LoadOptions, OrphanPolicy
+from penstock.model.table import TableSpec
+from penstock.postgres.catalog import read_table
+
+#: How much larger a compressed file is taken to be when it is unpacked.
+_COMPRESSED = 5
+_BLOCK = 1 << 20
+_KINDS = {"v": "a view", "m": "a materialized view", "f": "a foreign table"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """One table's load, checked as far as it can be without touching a row.
+
+    Attributes:
+        spec: The target.
+        inputs: Each input with its matching; empty where all files were loaded before.
+        skipped: Files whose content is in the table already.
+        policies: Foreign key name -> policy, where it is not quarantine.
+        load_id: The load's id.
+        names: Names of all inputs by their number.
+        warnings: What a person should know.
+    """
+
+    spec: TableSpec
+    inputs: tuple[tuple[Input, Matching], ...]
+    skipped: tuple[str, ...] = ()
+    policies: Mapping[str, OrphanPolicy] = field(default_factory=dict)
+    load_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    names: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """Bytes of input, compressed files taken as unpacked."""
+        return sum(
+            one.size * (_COMPRESSED if one.name.endswith((".gz", ".zst")) else 1)
+            for one, _ in self.inputs
+        )
+
+
+def check_target(spec: TableSpec, mode: LoadMode) -> None:
+    """Can the role load this relation in this mode?
+
+    Raises:
+        TargetError: It is a view, or a right is missing.
+    """
+    if spec.kind in _KINDS:
+        raise TargetError(
+            f"{spec.name} is {_KINDS[spec.kind]}: load the table behind it", code="42809"
+        )
+    needed = {"INSERT", "SELECT"} | ({"TRUNCATE"} if mode is LoadMode.TRUNCATE else set())
+    missing = sorted(needed - spec.rights)
+    if missing:
+        raise TargetError(
+            f"This role may not {' and '.join(missing)} on {spec.name}. Grant it: "
+            f"GRANT {', '.join(missing)} ON {spec.name} TO the role.",
+            code="42501",
+        )
+    if mode is LoadMode.TRUNCATE and spec.row_security:
+        raise TargetError(
+            f"Row security applies to this role on {spec.name}, and TRUNCATE would ignore it: "
+            "rows that the role may not see would go. Load as the table's owner, or append.",
+            code="42501",
+        )
+
+
+def prepare(
+    connection: psycopg.Connection[Any],
+    table: str,
+    inputs: Sequence[Input],
+    options: LoadOptions,
+    *,
+    ledger: bool,
+) -> Prepared:
+    """Read the target's spec and match the inputs' columns with it.
+
+    Raises:
+        UsageError: There is no such table, or an option names what is not there.
+        SourceError: An input's columns do not fit.
+        TargetError: The target cannot be loaded.
+    """
+    spec = read_table(connection, table)
+    check_target(spec, options.mode)
+    known = [column.name for column in spec.columns]
+    names = tuple(one.name for one in inputs)
+    kept: list[Input] = list(inputs)
+    skipped: list[str] = []
+    if ledger and options.mode is LoadMode.APPEND and not options.again:
+        kept, skipped = _not_loaded_before(connection, spec, inputs)
+    matched = []
+    warnings: list[str] = []
+    for one in kept:
+        matching = match(one.columns([*known, *options.columns]), spec, options, one.name)
+        matched.append((one, matching))
+        warnings += one.remarks()
+    _same_columns(matched)
+    if matched:
+        warnings += _remarks(matched[0][1])
+    return Prepared(
+        spec=spec,
+        inputs=tuple(matched),
+        skipped=tuple(skipped),
+        policies=policies(spec, options.orphans),
+        names=names,
+        warnings=tuple(dict.fromkeys(warnings)),
+    )
+
+
+def _same_columns(matched: Sequence[tuple[Input, Matching]]) -> None:
+    for one, matching in matched[1:]:
+        first = {column.name for column in matched[0][1].columns}
+        mine = {column.name for column in matching.columns}
+        if mine != first:
+            odd = ", ".join(sorted(mine ^ first))
+            raise SourceError(
+                f"{one.name} does not supply the same columns as {matched[0][0].name}: {odd}. "
+                "Load them apart.",
+                code="columns",
+            )
+
+
+def _remarks(matching: Matching) -> list[str]:
+    remarks = []
+    if matching.left_out:
+        remarks.append(f"left out of the input: {', '.join(matching.left_out)}")
+    filled = [column.name for column in matching.missing if not column.generated]
+    if filled:
+        remarks.append(f"not in the input, left to NULL or default: {', '.join(filled)}")
+    return remarks
+
+
+def _not_loaded_before(
+    connection: psycopg.Connection[Any], spec: TableSpec, inputs: Sequence[Input]
+) -> tuple[list[Input], list[str]]:
+    known = files.known(connection, spec.name, [one.size for one in inputs if one.size])
+    kept: list[Input] = []
+    skipped: list[str] = []
+    for one in inputs:
+        if not known or not isinstance(one, CsvInput):
+            kept.append(one)
+            continue
+        digest = _sha256(one.path)
+        if digest in known:
+            before = known[digest]
+            skipped.append(f"{one.name} (loaded as {before.name} on {before.loaded_at})")
+        else:
+            kept.append(one)
+    return kept, skipped
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,154 @@
+"""Refused rows wait here until they are written. Not for: deciding what is refused.
+
+Bounded memory: past a few MiB the rows go to files in the load's private folder (0700).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import polars as pl
+
+from penstock.model.batch import LINE, ROW, Malformed, file_of, record_of
+from penstock.model.result import ReasonCount
+
+#: Bytes of refused rows kept in memory.
+_IN_MEMORY = 16 << 20
+#: Refused rows of one reason that are kept when the load is rolled back.
+KEPT_AFTER_ROLLBACK = 1000
+_SAMPLES = 2
+
+#: One refused row. `columns`, `codes`, `reasons` and `bad` are parallel lists, one entry a fault.
+SCHEMA: Mapping[str, pl.DataType] = {
+    ROW: pl.Int64(),
+    LINE: pl.Int64(),
+    "raw": pl.Binary(),
+    "values": pl.String(),
+    "columns": pl.List(pl.String()),
+    "codes": pl.List(pl.String()),
+    "reasons": pl.List(pl.String()),
+    "bad": pl.List(pl.String()),
+    "key": pl.List(pl.String()),
+}
+
+
+class Spool:
+    """The refused rows of one table's load, in the order in which they were found.
+
+    Attributes:
+        rows: How many there are.
+    """
+
+    def __init__(self, folder: Path, names: Sequence[str]) -> None:
+        self.rows = 0
+        self._folder = folder
+        self._names = names
+        self._frames: list[pl.DataFrame] = []
+        self._bytes = 0
+        self._files: list[Path] = []
+        self._counts: dict[tuple[str, str], int] = {}
+        self._samples: dict[tuple[str, str], list[tuple[str, int, str | None, str]]] = {}
+
+    def add(self, frame: pl.DataFrame) -> None:
+        """Add rows of `SCHEMA`."""
+        if frame.is_empty():
+            return
+        frame = frame.select(pl.col(name).cast(dtype) for name, dtype in SCHEMA.items())
+        self.rows += frame.height
+        self._count(frame)
+        self._frames.append(frame)
+        self._bytes += int(frame.estimated_size())
+        if self._bytes > _IN_MEMORY:
+            path = self._folder / f"rejects-{id(self)}-{len(self._files)}.arrow"
+            pl.concat(self._frames).write_ipc(path, compression="zstd")
+            path.chmod(0o600)
+            self._files.append(path)
+            self._frames, self._bytes = [], 0
+
+    def add_malformed(self, malformed: Sequence[Malformed]) -> None:
+        """Add records that could not be split into fields."""
+        if not malformed:
+            return
+        self.add(
+            pl.DataFrame(
+                {
+                    ROW: [m.row for m in malformed],
+                    LINE: [m.line for m in malformed],
+                    "raw": [m.raw for m in malformed],
+                    "values": [None for _ in malformed],
+                    "columns": [[""] for _ in malformed],
+                    "codes": [[m.code] for m in malformed],
+                    "reasons": [[m.reason] for m in malformed],
+                    "bad": [[None] for _ in malformed],
+                    "key": [None for _ in malformed],
+                },
+                schema=dict(SCHEMA),
+            )
+        )
+
+    def frames(self) -> Iterator[pl.DataFrame]:
+        """All rows, in frames of `SCHEMA`."""
+        for path in self._files:
+            yield pl.read_ipc(path)
+        if self._frames:
+            yield pl.concat(self._frames)
+
+    def first_of_each(self) -> Iterator[pl.DataFrame]:
+        """At most `KEPT_AFTER_ROLLBACK` rows of each first code."""
+        left: dict[str, int] = {}
+        for frame in self.frames():
+            code = frame["codes"].list.first()
+            place = pl.int_range(pl.len()).over("code")
+            taken = (
+                pl.DataFrame({"code": code})
+                .with_columns(n=place)
+                .with_columns(
+                    keep=pl.col("n")
+                    < pl.col("code").replace_strict(
+                        left, default=KEPT_AFTER_ROLLBACK, return_dtype=pl.Int64
+                    )
+                )["keep"]
+            )
+            for name, count in code.filter(taken).value_counts().iter_rows():
+                left[name] = left.get(name, KEPT_AFTER_ROLLBACK) - count
+            yield frame.filter(taken)
+
+    def reasons(self) -> tuple[ReasonCount, ...]:
+        """How often each (column, code) occurred, commonest first, with samples."""
+        ordered = sorted(self._counts.items(), key=lambda item: (-item[1], item[0]))
+        return tuple(
+            ReasonCount(
+                column=column,
+                code=code,
+                rows=rows,
+                samples=tuple(self._samples[(column, code)]),
+            )
+            for (column, code), rows in ordered
+        )
+
+    def refused(self, codes_of: Sequence[str]) -> Iterator[list[str | None]]:
+        """The texts of these source columns in every refused row that could be split."""
+        for frame in self.frames():
+            fields = frame.drop_nulls("values")
+            if fields.is_empty():
+                continue
+            wanted = pl.Struct({name: pl.String() for name in codes_of})
+            decoded = fields["values"].str.json_decode(wanted).struct.unnest()
+            yield from (list(row) for row in decoded.iter_rows())
+
+    def _count(self, frame: pl.DataFrame) -> None:
+        faults = frame.select(ROW, LINE, "columns", "codes", "reasons", "bad").explode(
+            "columns", "codes", "reasons", "bad"
+        )
+        for (column, code), group in faults.group_by(["columns", "codes"], maintain_order=True):
+            key = (str(column), str(code))
+            self._counts[key] = self._counts.get(key, 0) + group.height
+            samples = self._samples.setdefault(key, [])
+            for row in group.head(_SAMPLES - len(samples)).iter_rows(named=True):
+                where = row[LINE] or record_of(row[ROW])
+                samples.append((self.name_of(row[ROW]), where, row["bad"], row["reasons"]))
+
+    def name_of(self, row: int) -> str:
+        """The name of the input that a `_row` belongs to."""
+        return self._names[file_of(row)]

@@ -1,0 +1,274 @@
+"""One table of a unit: decides the way, fills it, fetches what was refused, verifies.
+
+Not for: the transaction (`unit`), nor the ways themselves (`fill`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import psycopg
+from psycopg import sql
+
+from penstock.loading.books import TableBooks
+from penstock.loading.fill import Filling
+from penstock.loading.inputs import Origin
+from penstock.loading.intake import Intake
+from penstock.loading.late import ordering_key
+from penstock.loading.observe import Observer
+from penstock.loading.parents import (
+    Parents,
+    as_compared,
+    check_policy,
+    comparable,
+    read_keys,
+)
+from penstock.loading.prepare import Prepared
+from penstock.loading.refusals import refused_later
+from penstock.loading.room import Room, has_rows
+from penstock.loading.spool import KEPT_AFTER_ROLLBACK, Spool
+from penstock.loading.steps import Step
+from penstock.loading.strategy import Decision, Situation, Way, decide
+from penstock.model.batch import RECORD_BITS, ROW, file_of, record_of
+from penstock.model.options import LoadMode, LoadOptions, OrphanPolicy
+from penstock.model.table import ForeignKey
+from penstock.postgres.catalog import read_spec
+from penstock.postgres.constraints.fingerprint import compare, fingerprint
+from penstock.postgres.constraints.plan import ConstraintPlan, read_plan
+from penstock.postgres.names import qualified
+from penstock.postgres.sequences import advance
+from penstock.postgres.staging import Stage
+
+#: Rows after which the planner's statistics are renewed before COMMIT: autovacuum comes a minute
+#: later, and a plan made for the old contents can be very slow.
+_ANALYZE_FROM = 10_000
+
+
+class TableLoad:
+    """One table of a unit, in one attempt.
+
+    Args:
+        connection: Inside the transaction, its settings set.
+        prepared: The table and its inputs.
+        options: Of the unit.
+        room: Locks and empties.
+        observer: Is told of steps.
+        folder: For spools; private to the attempt.
+        along: Tables of the unit that are filled already.
+        refused: How often the server has refused rows of this table.
+        joined: True inside a caller's transaction.
+    """
+
+    def __init__(
+        self,
+        connection: psycopg.Connection[Any],
+        prepared: Prepared,
+        options: LoadOptions,
+        room: Room,
+        observer: Observer,
+        *,
+        folder: Path,
+        along: Sequence[TableLoad],
+        refused: int,
+        joined: bool,
+    ) -> None:
+        self.prepared = prepared
+        self.books = TableBooks(prepared, options, Spool(folder, prepared.names))
+        self._connection = connection
+        self._options = options
+        self._room = room
+        self._observer = observer
+        self._along = along
+        self._refused = refused
+        self._joined = joined
+        self._spec = prepared.spec
+        self._before: tuple[str, ...] = ()
+        self._decision = Decision(Way.DIRECT, ConstraintPlan(), "")
+
+    # Filling -----------------------------------------------------------------------------
+
+    def fill(self) -> None:
+        """Fill the table, fetch what was refused, and hold the books against the guards."""
+        if not self.prepared.inputs:
+            return  # every file is in the table already
+        connection, spec, options = self._connection, self._spec, self._options
+        self._observer.step(Step.PLAN, str(spec.name))
+        truncate = options.mode is LoadMode.TRUNCATE
+        empty = truncate or not has_rows(connection, spec.name)
+        plan = read_plan(connection, spec.oid)
+        parents = self._parents()
+        self._decision = decision = self._decide(plan, parents, empty=empty)
+        if decision.take_off.anything:
+            self._before = fingerprint(connection, spec.oid)
+        direct = decision.way is Way.DIRECT
+        intake = Intake(
+            spec,
+            self.prepared.inputs,
+            options.grammar,
+            parents,
+            self.books.spool,
+            staged=not direct,
+            hold_back=self._hold_back(empty=empty) if direct else None,
+        )
+        self.books.client = intake.books
+        filling = Filling(
+            connection=connection,
+            prepared=self.prepared,
+            parents=parents,
+            decision=decision,
+            intake=intake,
+            observer=self._observer,
+            emptied=empty,
+            freeze=truncate and not self._joined,
+            make_room=lambda: self._room.make(spec.name, decision.take_off, empty=empty),
+        )
+        self.books.filled = filling.run()
+        self.books.deleted = self._room.deleted.get(spec.name, 0)
+        self.books.strategy = self._told()
+        self._fetch_refused(parents)
+        self.books.files = [
+            (one.name, one.sha256(), one.size) for one, _ in self.prepared.inputs if one.sha256()
+        ]
+        self.books.guard()
+
+    def _hold_back(self, *, empty: bool) -> str | None:
+        """Rows can be held back where every row of the table will be this load's."""
+        columns = self.prepared.inputs[0][1].columns
+        return ordering_key(self._spec, columns) if empty else None
+
+    def _decide(self, plan: ConstraintPlan, parents: Sequence[Parents], *, empty: bool) -> Decision:
+        names = {load.prepared.spec.name for load in self._along} | {self._spec.name}
+        outside = [part.parent for part in plan.foreign_keys if part.parent not in names]
+        now = Situation(
+            empty=empty,
+            size=self.prepared.size,
+            parents_along=not outside and self._options.mode is LoadMode.TRUNCATE,
+            refused=self._refused,
+        )
+        decision = decide(self._spec, plan, self._options, now)
+        if decision.way is Way.STAGED:
+            return decision
+        taken = {part.name for part in decision.take_off.foreign_keys}
+        for one in parents:
+            name = one.key.name
+            if one.policy is OrphanPolicy.PLACEHOLDER and name not in taken:
+                why = f"{name} stays, and placeholder parents come before their rows"
+            elif one.policy is OrphanPolicy.NULL and one.known is None:
+                why = f"orphans of {name} are found by the database"
+            else:
+                continue
+            return Decision(Way.STAGED, decision.take_off, why)
+        return decision
+
+    def _parents(self) -> list[Parents]:
+        supplied = {column.name for column in self.prepared.inputs[0][1].columns}
+        return [
+            self._one_parent(key)
+            for key in self._spec.foreign_keys
+            if supplied >= set(key.columns) and key.enforced
+        ]
+
+    def _one_parent(self, key: ForeignKey) -> Parents:
+        policy = self.prepared.policies.get(key.name, OrphanPolicy.QUARANTINE)
+        if key.parent == self._spec.name:
+            return Parents(key, policy)
+        parent = read_spec(self._connection, key.parent)
+        mark = check_policy(key, policy, self._spec, parent) or None
+        known = None
+        if policy is not OrphanPolicy.PLACEHOLDER and comparable(key, self._spec, parent):
+            known = read_keys(self._connection, key, self._spec)
+        return Parents(key, policy, known, self._refused_parents(key), mark)
+
+    def _refused_parents(self, key: ForeignKey) -> pl.DataFrame | None:
+        """Keys of rows that were refused from the parent earlier in this unit."""
+        for load in self._along:
+            if load.prepared.spec.name != key.parent or not load.books.spool.rows:
+                continue
+            by_target = load.by_target()
+            if any(name not in by_target for name in key.parent_columns):
+                return None
+            rows = list(load.books.spool.refused([by_target[n] for n in key.parent_columns]))
+            frame = pl.DataFrame(rows, schema=dict.fromkeys(key.columns, pl.String()), orient="row")
+            return frame.select(as_compared(self._spec, n) for n in key.columns).drop_nulls()
+        return None
+
+    def by_target(self) -> dict[str, str]:
+        """Target column -> source column, of the first input."""
+        return {column.name: name for name, column in self.prepared.inputs[0][1].pairs}
+
+    def _told(self) -> str:
+        """The strategy in words."""
+        decision, notes = self._decision, list(self.books.filled.notes)
+        off = [part.name for part in decision.take_off.foreign_keys]
+        off += [part.constraint or part.name for part in decision.take_off.indexes]
+        if off:
+            notes.append(f"re-created {', '.join(off)}")
+        if decision.reason:
+            notes.append(decision.reason)
+        if self._room.locked:
+            names = ", ".join(map(str, self._room.locked))
+            notes.append(f"locked {names} for {self._room.seconds():.2f} s")
+        return "; ".join(notes)
+
+    # What the server refused -------------------------------------------------------------
+
+    def _fetch_refused(self, parents: Sequence[Parents]) -> None:
+        bad = sum(stage.counts()[2] for stage in self.books.filled.stages)
+        self.books.refused = self.books.spool.rows + bad
+        if not bad:
+            return
+        allowed = self._options.budget.allows(self.books.refused, self.books.client.read)
+        most = None if allowed else KEPT_AFTER_ROLLBACK
+        for stage in self.books.filled.stages:
+            faults = self._faults(stage, most, parents)
+            for file, part in faults.group_by(
+                pl.col(ROW) // (1 << RECORD_BITS), maintain_order=True
+            ):
+                place = int(str(file[0]))
+                rows = part[ROW].unique().to_list()
+                one, matching = next(i for i in self.prepared.inputs if i[0].file == place)
+                origins: dict[int, Origin] = one.fetch(rows)
+                by_target = {column.name: name for name, column in matching.pairs}
+                self.books.spool.add(refused_later(origins, part, by_target, self._spec))
+
+    def _faults(self, stage: Stage, most: int | None, parents: Sequence[Parents]) -> pl.DataFrame:
+        owners = {", ".join(one.key.columns): one.key.parent for one in parents}
+        rows = []
+        for row, column, code, other, message in stage.faults(most):
+            if message is not None:
+                reason = message
+            elif code == "23503":
+                reason = f"the value of {column} is not in {owners.get(column, 'its parent')}"
+            elif other is not None:
+                name = self.prepared.names[file_of(other)]
+                where = "" if file_of(other) == file_of(row) else f" of {name}"
+                reason = f"the key {column} came first in record {record_of(other)}{where}"
+            else:
+                reason = f"the key {column} is in {self._spec.name} already"
+            rows.append((row, column, code, reason, None))
+        text = pl.String()
+        schema = {ROW: pl.Int64(), "column": text, "code": text, "reason": text, "value": text}
+        return pl.DataFrame(rows, schema=schema, orient="row")
+
+    # Afterwards --------------------------------------------------------------------------
+
+    def verify(self) -> None:
+        """The table is as it was but for its rows; sequences and statistics are up to date.
+
+        Raises:
+            LoadError: Something other than rows would have changed.
+        """
+        if not self.prepared.inputs:
+            return
+        spec, connection = self._spec, self._connection
+        if self._before:
+            compare(spec.name, self._before, fingerprint(connection, spec.oid))
+        columns = [column.name for column in self.prepared.inputs[0][1].columns]
+        if self.books.filled.inserted:
+            advance(connection, spec, columns)
+        if self.books.filled.inserted >= _ANALYZE_FROM and spec.owned:
+            self._observer.step(Step.ANALYZE, str(spec.name))
+            connection.execute(sql.SQL("analyze {}").format(qualified(spec.name)))

@@ -1,0 +1,169 @@
+"""Loads several tables as one transaction, with its ledger and its books.
+
+Three transactions: the run is recorded before work; data, rejects, counts and outcome commit
+together; after a rollback the run, its counts and its rejects are kept by a third. Not for: what
+users call (`load`), nor how one table is filled (`fill`).
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from penstock.ledger.runs import RunRecord
+from penstock.loading.books import TableBooks
+from penstock.loading.fill import ServerRefusedRows
+from penstock.loading.observe import Observer
+from penstock.loading.outcome import Recorder, commit
+from penstock.loading.prepare import Prepared
+from penstock.loading.room import Room
+from penstock.loading.steps import Step
+from penstock.loading.tableload import TableLoad
+from penstock.model.options import LoadOptions
+from penstock.model.result import LoadResult
+from penstock.postgres.connection import Target, set_locally, translated
+
+#: The server may refuse rows of a table twice before its load stages with all constraints kept.
+_MOST_REFUSALS = 2
+
+
+class Unit:
+    """Tables that are loaded in one transaction.
+
+    Args:
+        target: Where to.
+        tables: The tables in the order in which they are filled, parents first.
+        options: Of all of them.
+        run: The run that the loads belong to.
+        observer: Is told of steps and progress.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        tables: Sequence[Prepared],
+        options: LoadOptions,
+        run: RunRecord,
+        observer: Observer,
+    ) -> None:
+        self._target = target
+        self._connection = target.connection
+        self._tables = tables
+        self._options = options
+        self._observer = observer
+        self._recorder = Recorder(target, options, run)
+        self._refusals: dict[str, int] = {}
+        self._books: list[TableBooks] = []
+
+    def execute(self) -> list[LoadResult]:
+        """Load all tables, or change nothing.
+
+        Raises:
+            PenstockError: The load failed; what it refused is kept in the ledger as `void`.
+        """
+        self._observer.step(Step.RECORD)
+        self._recorder.begin(self._tables)
+        try:
+            return self._attempts()
+        except BaseException as error:
+            told = _as_ours(error)
+            self._recorder.failed(told, self._books)
+            if told is error:
+                raise
+            raise told from None
+
+    def _attempts(self) -> list[LoadResult]:
+        while True:
+            try:
+                return self._attempt()
+            except ServerRefusedRows as refused:
+                count = self._refusals.get(refused.load_id, 0) + 1
+                self._refusals[refused.load_id] = count
+                if count > _MOST_REFUSALS:
+                    raise refused.error from None
+
+    def _attempt(self) -> list[LoadResult]:
+        began = time.perf_counter()
+        with ExitStack() as stack:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="penstock-")))
+            if self._target.joined:
+                stack.enter_context(self._connection.transaction())
+            else:
+                stack.callback(_rollback, self._connection)
+            results = self._load(folder, began)
+            if self._target.joined:
+                return results
+            self._observer.step(Step.COMMIT)
+            if self._options.dry_run:
+                self._connection.rollback()
+                self._recorder.dry_run(results)
+            else:
+                commit(self._target, self._recorder, results)
+        self._observer.step(Step.COMMITTED)
+        return results
+
+    def _load(self, folder: Path, began: float) -> list[LoadResult]:
+        connection, options = self._connection, self._options
+        set_locally(connection, self._tables[0].spec.name.schema)
+        if self._target.joined:
+            # What earlier statements of the caller deferred must not be in the way of ours.
+            connection.execute("set constraints all immediate")
+        room = Room(connection, self._tables, options, self._observer)
+        self._books = []
+        loads: list[TableLoad] = []
+        for prepared in self._tables:
+            load = TableLoad(
+                connection,
+                prepared,
+                options,
+                room,
+                self._observer,
+                folder=folder,
+                along=tuple(loads),
+                refused=self._refusals.get(prepared.load_id, 0),
+                joined=self._target.joined,
+            )
+            self._books.append(load.books)
+            loads.append(load)
+            load.fill()
+        self._observer.step(Step.VERIFY)
+        try:
+            connection.execute("set constraints all immediate")
+        except psycopg.Error as error:
+            raise self._whose(error) from error
+        for load in loads:
+            load.verify()
+        self._observer.step(Step.REJECTS)
+        self._recorder.write_rejects(connection, self._books)
+        self._observer.step(Step.BOOKS)
+        results = [
+            books.result(self._recorder.run_id, self._target.label, time.perf_counter() - began)
+            for books in self._books
+        ]
+        self._recorder.succeeded(connection, self._books, results)
+        return results
+
+    def _whose(self, error: psycopg.Error) -> Exception:
+        """A deferred constraint failed: the table it is on is staged in the next attempt."""
+        named = error.diag.table_name
+        for prepared in self._tables:
+            if prepared.spec.name.table == named or len(self._tables) == 1:
+                return ServerRefusedRows(prepared.load_id, error)
+        return error
+
+
+def _rollback(connection: psycopg.Connection[Any]) -> None:
+    if not connection.closed:
+        connection.rollback()
+
+
+def _as_ours(error: BaseException) -> BaseException:
+    if isinstance(error, psycopg.Error):
+        return translated(error, "load")
+    return error
