@@ -1,1 +1,84 @@
-"""Penstock moves data into PostgreSQL, and every row is accounted for."""
+"""Penstock moves data into PostgreSQL, and every row is accounted for.
+
+The root holds names only: each is imported from its home when it is first used, so that
+`import penstock` and `penstock --help` start at once (PEP 562).
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from penstock.errors import (
+        BalanceError,
+        BudgetExceeded,
+        LoadError,
+        PenstockError,
+        ShrinkRefused,
+        SourceError,
+        TargetError,
+        TryAgain,
+        UsageError,
+    )
+    from penstock.loading.clear import Cleared, clear_tables
+    from penstock.loading.load import load_star, load_table
+    from penstock.model.options import Budget, LoadMode, OrphanPolicy, Progress
+    from penstock.model.result import LoadResult, ReasonCount
+
+_HOMES = {
+    "BalanceError": "penstock.errors",
+    "Budget": "penstock.model.options",
+    "BudgetExceeded": "penstock.errors",
+    "Cleared": "penstock.loading.clear",
+    "LoadError": "penstock.errors",
+    "LoadMode": "penstock.model.options",
+    "LoadResult": "penstock.model.result",
+    "OrphanPolicy": "penstock.model.options",
+    "PenstockError": "penstock.errors",
+    "Progress": "penstock.model.options",
+    "ReasonCount": "penstock.model.result",
+    "ShrinkRefused": "penstock.errors",
+    "SourceError": "penstock.errors",
+    "TargetError": "penstock.errors",
+    "TryAgain": "penstock.errors",
+    "UsageError": "penstock.errors",
+    "clear_tables": "penstock.loading.clear",
+    "load_star": "penstock.loading.load",
+    "load_table": "penstock.loading.load",
+}
+
+__all__ = [
+    "BalanceError",
+    "Budget",
+    "BudgetExceeded",
+    "Cleared",
+    "LoadError",
+    "LoadMode",
+    "LoadResult",
+    "OrphanPolicy",
+    "PenstockError",
+    "Progress",
+    "ReasonCount",
+    "ShrinkRefused",
+    "SourceError",
+    "TargetError",
+    "TryAgain",
+    "UsageError",
+    "clear_tables",
+    "load_star",
+    "load_table",
+]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -103,7 +103,7 @@ def _joined(
             key=_keys(source, by_target, spec),
         )
         .join(gathered, on=ROW, how="left", maintain_order="left")
-        .select(SCHEMA)
+        .select(*SCHEMA)
     )
 
 

@@ -97,9 +97,10 @@ class Validator:
             frame: A String column for each target column, by the target's names, then `_row`
                 and `_line` (Int64). NULL is the unquoted empty field.
         """
-        texts = frame.select(
+        given = frame.select(
             *[frame.get_column(c.name).alias(str(n)) for n, c in enumerate(self._columns)], ROW
-        ).with_columns(self._nulled)
+        )
+        texts = given.with_columns(self._nulled)
         looked = texts.select(*self._first_look, ROW)
         typed: list[pl.Series] = []
         faults: list[pl.DataFrame] = []
@@ -112,11 +113,11 @@ class Validator:
                 look = _look(check, texts.get_column(str(number)), suspects)
                 values = _patched(values, look)
                 wrong = look.filter(pl.col("code").is_not_null())
-                faults.append(_faults(column, wrong, frame))
+                faults.append(_faults(column, wrong, given.get_column(str(number))))
                 changes.append(look.select("position", "change").drop_nulls())
             typed.append(values.alias(column.name))
             if not column.nullable and values.null_count():
-                faults.append(_missing(column, values, wrong, frame))
+                faults.append(_missing(column, values, wrong, given.get_column(str(number))))
         return _divide(frame, typed, [found for found in faults if found.height], changes)
 
 
@@ -157,25 +158,25 @@ def _patched(values: pl.Series, look: pl.DataFrame) -> pl.Series:
     return pl.concat([values, look.get_column("value").alias(values.name)]).gather(places)
 
 
-def _faults(column: Column, wrong: pl.DataFrame, frame: pl.DataFrame) -> pl.DataFrame:
+def _faults(column: Column, wrong: pl.DataFrame, texts: pl.Series) -> pl.DataFrame:
     positions = wrong.get_column("position")
     return wrong.select(
         "position",
         pl.lit(column.name).alias("column"),
         "code",
         "reason",
-        frame.get_column(column.name).gather(positions).alias("value"),
+        texts.gather(positions).alias("value"),
     )
 
 
 def _missing(
-    column: Column, values: pl.Series, wrong: pl.DataFrame | None, frame: pl.DataFrame
+    column: Column, values: pl.Series, wrong: pl.DataFrame | None, texts: pl.Series
 ) -> pl.DataFrame:
     """NOT NULL: rows that are NULL, the ones left out whose value is refused anyway."""
     positions = values.is_null().arg_true().cast(pl.UInt32)
     if wrong is not None:
         positions = positions.filter(~positions.is_in(wrong.get_column("position").implode()))
-    raw = frame.get_column(column.name).gather(positions)
+    raw = texts.gather(positions)
     rule = f"{column.name} is NOT NULL"
     if column.has_default:
         rule += "; its default is taken only where the input has no such column"
