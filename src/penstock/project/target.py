@@ -1,4 +1,6 @@
-"""Which database is meant: options, environment, `.env`, the folder's own server. Not for: opening it.
+"""Which database is meant: an option, the environment, `.env`, the folder's own server.
+
+Not for: opening it.
 
 The order: `--dsn`; `PENSTOCK_DSN`; `POSTGRES_HOST` and its kin, also from a `.env` file beside or
 above the current folder; last, and only in a folder that has one, the embedded PostgreSQL.
@@ -21,6 +23,7 @@ _VARIABLES: Mapping[str, str | None] = {
     "POSTGRES_USER": None,
     "POSTGRES_PASSWORD": None,
 }
+_MAY_BE_EMPTY = {"POSTGRES_PASSWORD"}
 _PARAMETERS = {
     "POSTGRES_HOST": "host",
     "POSTGRES_PORT": "port",
@@ -63,7 +66,12 @@ def where_to(dsn: str | None, folder: Path | None = None) -> WhereTo:
     variables = {**_dot_env(here), **os.environ}
     if variables.get("PENSTOCK_DSN"):
         return WhereTo("PENSTOCK_DSN", variables["PENSTOCK_DSN"])
-    given = {name: variables[name] for name in _VARIABLES if variables.get(name)}
+    # An empty password is an answer: the server may trust, or the password lie in .pgpass.
+    given = {
+        name: variables[name]
+        for name in _VARIABLES
+        if variables.get(name) or (name in _MAY_BE_EMPTY and name in variables)
+    }
     if given:
         missing = [n for n, default in _VARIABLES.items() if default is None and n not in given]
         if missing:
@@ -86,6 +94,8 @@ def where_to(dsn: str | None, folder: Path | None = None) -> WhereTo:
 def _conninfo(values: Mapping[str, str]) -> str:
     parts = []
     for name, value in values.items():
+        if not value:
+            continue
         quoted = value.replace("\\", "\\\\").replace("'", "\\'")
         parts.append(f"{_PARAMETERS[name]}='{quoted}'")
     return " ".join(parts)
