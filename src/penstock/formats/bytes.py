@@ -227,8 +227,8 @@ class Source:
 
     def drain(self) -> None:
         """Read what is left of the stored bytes without unpacking it, for the hash."""
-        while self._stored.read(1 << 20):
-            pass
+        while not self._stored.ended:
+            self._stored.read(1 << 20)
 
     def close(self) -> None:
         """Close the file where this object opened it."""

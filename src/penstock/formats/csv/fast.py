@@ -37,15 +37,16 @@ class FastReader:
 
     def parse(self, text: bytes) -> Parsed | None:
         """A block of whole records; None where something needs a closer look."""
-        if not self._dialect.provable:
+        bare = self._bare(text)
+        if bare is None:
             return None
         if len(text) <= self._limit:
-            frame = self.fill(text)
+            frame = self._fill(text, self._count(text, bare))
             if frame is not None:
                 return self._number(text, frame)
-        elif self._quote and self._quote in text:
+        elif bare is not text:
             return None
-        return self._sift(text)
+        return self._sift(text, bare)
 
     def proves(self, text: bytes) -> int | None:
         """The number of records of a block; None where the bytes prove no structure.
@@ -54,31 +55,48 @@ class FastReader:
         delimiters and line ends that remain are exactly those of records with as many fields
         as there are columns. Blank records with all their delimiters count as records.
         """
-        if not self._dialect.provable or text.startswith(codecs.BOM_UTF8) or not is_text(text):
-            return None  # Polars takes a byte order mark off every block that begins with one
-        bare = text
-        if self._quote and self._quote in text:
-            bare = self._dialect.quoted.sub(b"", text)
-        skeleton = self._skeleton(bare)
-        if text and not text.endswith(self._dialect.eol):
-            skeleton += self._dialect.eol
-        records = len(skeleton) // len(self._line)
-        return records if skeleton == self._line * records else None
+        bare = self._bare(text)
+        return None if bare is None else self._count(text, bare)
 
     def fill(self, text: bytes) -> pl.DataFrame | None:
         """The fields of a block of whole records; None where the bytes prove no structure.
 
         Unquoted empty fields are NULL, quoted ones the empty text.
         """
-        records = self.proves(text)
+        return self._fill(text, self.proves(text))
+
+    def _bare(self, text: bytes) -> bytes | None:
+        """The text without its quoted fields; None where a quote is malformed."""
+        if not self._dialect.provable:
+            return None
+        if not self._quote or self._quote not in text:
+            return text
+        bare = self._dialect.quoted.sub(b"", text)
+        return None if self._quote in bare else bare
+
+    def _count(self, text: bytes, bare: bytes) -> int | None:
+        """The number of records, all of them with the right number of fields, or None."""
+        if b"\0" in text or not is_text(text):
+            return None
+        skeleton = self._skeleton(bare)
+        if text and not text.endswith(self._dialect.eol):
+            skeleton += self._dialect.eol
+        records = len(skeleton) // len(self._line)
+        return records if skeleton == self._line * records else None
+
+    def _fill(self, text: bytes, records: int | None) -> pl.DataFrame | None:
+        """The fields of so many proven records."""
+        if records is None or text.startswith(codecs.BOM_UTF8):
+            return None  # Polars takes a byte order mark off every block that begins with one
+        columns = dict.fromkeys(self._columns, pl.String)
         if not records:
-            return records if records is None else _no_fields(self._columns)
+            return pl.DataFrame(schema=columns)
         eol = self._dialect.eol
         frame = pl.read_csv(
             # Without its line end Polars would not see a last record of one empty field.
             text if text.endswith(eol) else text + eol,
             has_header=False,
-            schema=dict.fromkeys(self._columns, pl.String),
+            schema=columns,
             infer_schema=False,
             separator=self._dialect.delimiter,
             quote_char=self._dialect.quote or None,
@@ -89,8 +107,10 @@ class FastReader:
 
     def _skeleton(self, bare: bytes) -> bytes:
         """Delimiters, line ends, and what may not be there; CRLF counts as LF."""
-        skeleton = bare.translate(None, self._dialect.meaningless)
-        return skeleton.replace(b"\r\n", b"\n") if self._dialect.eol == b"\n" else skeleton
+        if self._dialect.eol == b"\n" and b"\r" in bare:
+            # Before the text between goes: in CR, a, LF the two bytes are no line end together.
+            bare = bare.replace(b"\r\n", b"\n")
+        return bare.translate(None, self._dialect.meaningless)
 
     def _number(self, text: bytes, frame: pl.DataFrame) -> Parsed | None:
         """Give every row its record and line, and take blank ones out."""
@@ -116,18 +136,15 @@ class FastReader:
     def _line_ends(self, frame: pl.DataFrame) -> pl.Series:
         """Physical line ends inside the fields of each row."""
         eol = self._dialect.eol.decode()
-        counts = [
-            pl.col(name).str.count_matches(eol, literal=True).fill_null(0).cast(pl.Int64)
-            for name in self._columns
-        ]
+        counts = pl.all().str.count_matches(eol, literal=True).fill_null(0).cast(pl.Int64)
         return frame.select(lines=pl.sum_horizontal(counts))["lines"]
 
     def _blank(self, frame: pl.DataFrame, text: bytes) -> pl.Series | None:
         """Which rows are wholly blank records; None: no row is."""
         possible = frame
         for name in self._columns:
-            empty = pl.col(name).is_null() | (pl.col(name).str.strip_chars(BLANKS) == "")
-            possible = possible.filter(empty)
+            column = possible.get_column(name)  # pl.col would read "*" and "^a$" as patterns
+            possible = possible.filter(column.is_null() | (column.str.strip_chars(BLANKS) == ""))
             if possible.is_empty():
                 return None
         rows = possible[ROW]
@@ -138,15 +155,18 @@ class FastReader:
             rows = rows.filter(pl.Series(blank, dtype=pl.Boolean))
         return frame.select(blank=pl.col(ROW).is_in(rows.implode()))["blank"]
 
-    def _sift(self, text: bytes) -> Parsed | None:
+    def _sift(self, text: bytes, bare: bytes) -> Parsed | None:
         """A block whose quotes are well-formed: its records are known and judged one by one."""
-        cut = self._records(text)
+        eol, size = self._dialect.eol, len(text)
+        if not text.endswith(eol):
+            text, bare = text + eol, bare + eol
+        cut = self._records(text, bare)
         if cut is None:
             return None
         records, shapes, starts = cut
         shape = self._line[:-1]
         good = [found == shape for found in shapes]
-        if len(text) > self._limit or not is_text(text):
+        if len(text) > self._limit or b"\0" in text or not is_text(text):
             good = [
                 ok and condemned(record, self._dialect, self._limit) is None
                 for ok, record in zip(good, records, strict=True)
@@ -160,9 +180,8 @@ class FastReader:
             if verdict[0] != "blank":
                 span = starts[at + 1] - starts[at]
                 refused.append(Refused(at, starts[at], span, *verdict))
-        eol = self._dialect.eol
         kept = b"".join([record + eol for record in compress(records, good)])
-        frame = self.fill(kept)
+        frame = self._fill(kept, sum(good))
         rest = self._number(kept, frame) if frame is not None else None
         if rest is None:
             return None
@@ -173,19 +192,16 @@ class FastReader:
             rows.gather(at_row).alias(ROW), lines.gather(at_row).alias(LINE)
         )
         blank = rest.filtered + len(records) - sum(good) - len(refused)
-        return Parsed(numbered, len(records), starts[-1], len(text), refused, blank, rest.spans)
+        return Parsed(numbered, len(records), starts[-1], size, refused, blank, rest.spans)
 
-    def _records(self, text: bytes) -> tuple[list[bytes], list[bytes], list[int]] | None:
+    def _records(
+        self, text: bytes, bare: bytes
+    ) -> tuple[list[bytes], list[bytes], list[int]] | None:
         """Bytes, delimiters and first physical line of every record; the line count at the end.
 
-        None where a quote or a line end byte is malformed.
+        None where a line end byte is malformed.
         """
         eol, quote = self._dialect.eol, self._quote
-        bare = text
-        if quote and quote in text:
-            bare = self._dialect.quoted.sub(b"", text)
-            if quote in bare:
-                return None
         lines = text.removesuffix(eol).split(eol)
         several = bare.count(eol) != text.count(eol)
         if several:
@@ -201,10 +217,6 @@ class FastReader:
         starts = list(accumulate(spans, initial=0))
         records = [eol.join(lines[start:end]) for start, end in pairwise(starts)]
         return records, [shape.replace(quote, b"") for shape in shapes], starts
-
-
-def _no_fields(columns: Sequence[str]) -> pl.DataFrame:
-    return pl.DataFrame(schema=dict.fromkeys(columns, pl.String))
 
 
 def empty_frame(columns: Sequence[str]) -> pl.DataFrame:

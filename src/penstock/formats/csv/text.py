@@ -155,8 +155,9 @@ class Text:
         return at
 
     def _last_end(self, stored: bytes) -> int:
-        """Behind the last line end; a CR that may yet be followed by LF is still a line end."""
-        return self._rfind(stored, len(stored)) + self._width if stored else 0
+        """Behind the last line end; 0 where there is none."""
+        at = self._rfind(stored, len(stored))
+        return at + self._width if at >= 0 else 0
 
 
 def _encoding(declared: str | None, head: bytes, name: str) -> tuple[str, int]:
@@ -185,14 +186,13 @@ def _encoding(declared: str | None, head: bytes, name: str) -> tuple[str, int]:
 
 
 def _refuse_utf16(head: bytes, name: str) -> None:
-    """Every second byte NUL is UTF-16 of a Western text."""
-    even, odd = head[::2].count(0), head[1::2].count(0)
-    half = max(len(head) // 2, 1)
-    if len(head) > 3 and max(even, odd) * 2 > half:
-        guess = "utf-16-le" if odd >= even else "utf-16-be"
+    """A first character with a NUL beside it, and NUL as every second byte from then on."""
+    nul = head[:2].find(0)
+    beside = head[nul::2] if head[:2].count(0) == 1 else b""
+    if len(beside) > 1 and beside.count(0) * 2 > len(beside):
         raise SourceError(
             f"{name}: every second byte at the beginning is NUL, as in UTF-16, but there is no "
-            f"byte order mark. Declare it: --encoding {guess}.",
+            f"byte order mark. Declare it: --encoding {'utf-16-le' if nul else 'utf-16-be'}.",
             code="encoding",
         )
 
