@@ -164,7 +164,7 @@ class Cluster:
         memory = read_memory(self.folder)
         made_by = self._data(memory) / "PG_VERSION" if memory else None
         if made_by is not None and made_by.exists():
-            return find_binaries(int(made_by.read_text(encoding="ascii")))
+            return find_binaries(int(made_by.read_text(encoding="utf-8")))
         return find_binaries(self._major)
 
     def status(self) -> Status:
