@@ -203,6 +203,7 @@ class Filling:
 
     def _check(self, stage: Stage) -> None:
         stage.invalid_input()
+        stage.altered()
         for parents in self.parents:
             key = parents.key
             if parents.known is not None or not self._by_set(key):

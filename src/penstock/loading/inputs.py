@@ -85,13 +85,15 @@ class CsvInput:
         self.file = file
         self._options = options
         self._known: tuple[str, ...] = ()
+        self._delimiter = ""
         self._reader: CsvReader | None = None
 
     def columns(self, known: Collection[str]) -> tuple[str, ...]:
         """The header's names, or those declared."""
         self._known = tuple(known)
-        self._reader = self._open()
-        return self._reader.columns
+        with self._open() as reader:
+            columns, self._delimiter = reader.columns, reader.delimiter
+        return columns
 
     def _open(self) -> CsvReader:
         return CsvReader(
@@ -115,11 +117,10 @@ class CsvInput:
 
     def remarks(self) -> tuple[str, ...]:
         """The delimiter, where it was found out and is not the comma."""
-        if self._reader is None or self._options.delimiter is not None:
+        if self._options.delimiter is not None or self._delimiter == ",":
             return ()
-        delimiter = self._reader.delimiter
-        shown = {"\t": "tab"}.get(delimiter, delimiter)
-        return () if delimiter == "," else (f"{self.name}: fields are separated by {shown}",)
+        shown = {"\t": "tab"}.get(self._delimiter, self._delimiter)
+        return (f"fields are separated by {shown}, as the header shows",)
 
 
 class FrameInput:

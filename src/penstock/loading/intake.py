@@ -25,6 +25,7 @@ from penstock.model.options import Grammar, OrphanPolicy
 from penstock.model.table import TableSpec
 from penstock.postgres.copy import BinaryEncoder, CsvEncoder, exact
 from penstock.postgres.staging import ROW_COLUMN as STAGED_ROW
+from penstock.postgres.staging import has_grammar
 
 
 @dataclass(slots=True)
@@ -107,7 +108,12 @@ class Intake:
         source, matching = self._inputs[0]
         validator = self._validator(source, matching)
         pairs = zip(matching.columns, validator.dtypes, strict=True)
-        return BinaryEncoder() if all(exact(c.base, d) for c, d in pairs) else CsvEncoder()
+        # What has no grammar is staged as text, which binary COPY would fill with garbage.
+        exactly = all(
+            exact(column.base, dtype) and not (self._staged and not has_grammar(column))
+            for column, dtype in pairs
+        )
+        return BinaryEncoder() if exactly else CsvEncoder()
 
     def _validator(self, source: Input, matching: Matching) -> Validator:
         typed = {column.name for name, column in matching.pairs if name in source.typed}
@@ -146,7 +152,8 @@ class Intake:
     def encode_late(self) -> Encoded:
         """The rows held back, for a staging table."""
         frames = [] if self.late is None else self.late.frames
-        encoder = type(self.encoder)()
+        # The late rows are few: CSV is right for every type of a staging table.
+        encoder = CsvEncoder()
         columns = [pl.col(ROW).alias(STAGED_ROW), *map(pl.col, self._order)]
         pieces = [encoder.encode(frame.select(columns)) for frame in frames]
         return Encoded(

@@ -40,7 +40,7 @@ from penstock.postgres.constraints.fingerprint import compare, fingerprint
 from penstock.postgres.constraints.plan import ConstraintPlan, read_plan
 from penstock.postgres.names import qualified
 from penstock.postgres.sequences import advance
-from penstock.postgres.staging import Stage
+from penstock.postgres.staging import Stage, may_alter
 
 #: Rows after which the planner's statistics are renewed before COMMIT: autovacuum comes a minute
 #: later, and a plan made for the old contents can be very slow.
@@ -142,11 +142,13 @@ class TableLoad:
     def _decide(self, plan: ConstraintPlan, parents: Sequence[Parents], *, empty: bool) -> Decision:
         names = {load.prepared.spec.name for load in self._along} | {self._spec.name}
         outside = [part.parent for part in plan.foreign_keys if part.parent not in names]
+        altered = [c.name for c in self.prepared.inputs[0][1].columns if may_alter(c)]
         now = Situation(
             empty=empty,
             size=self.prepared.size,
             parents_along=not outside and self._options.mode is LoadMode.TRUNCATE,
             refused=self._refused,
+            needs_server=f"only the server knows what {altered[0]} keeps" if altered else "",
         )
         decision = decide(self._spec, plan, self._options, now)
         if decision.way is Way.STAGED:
@@ -248,6 +250,8 @@ class TableLoad:
                 reason = f"the key {column} came first in record {record_of(other)}{where}"
             else:
                 reason = f"the key {column} is in {self._spec.name} already"
+                if self._decision.way is Way.DIRECT:  # a late row: all others are this load's
+                    reason = f"the key {column} came before in the input"
             rows.append((row, column, code, reason, None))
         text = pl.String()
         schema = {ROW: pl.Int64(), "column": text, "code": text, "reason": text, "value": text}

@@ -25,8 +25,11 @@ class Column:
         number: `attnum`, from 1.
         type: As PostgreSQL writes it: `numeric(10,2)`, `character varying(20)`.
         base: The type's short name (`pg_type.typname`): `int4`, `numeric`, `varchar`, `bpchar`,
-            `timestamptz`; the domain's own name for a domain, `_int4` for an array.
+            `timestamptz`, `_int4` for an array; for a domain that of the type beneath it.
         category: `typtype`: `b` base, `d` domain, `e` enum, `c` composite, `r` range.
+        plain_type: The type without its modifier, beneath its domain: `numeric`, `time without
+            time zone`.
+        modified: True with a modifier, such as the 2 of `time(2)`.
         precision: Digits of `numeric(p,s)`; None where unbounded or another type.
         scale: Decimals of `numeric(p,s)`, may be negative; None where precision is None.
         length: Characters of `varchar(n)` and `char(n)`; None where unbounded.
@@ -43,6 +46,8 @@ class Column:
     type: str
     base: str
     category: str = "b"
+    plain_type: str = ""
+    modified: bool = False
     precision: int | None = None
     scale: int | None = None
     length: int | None = None

@@ -138,6 +138,8 @@ def _column(row: dict[str, Any]) -> Column:
         type=row["type"],
         base=base,
         category=row["category"],
+        plain_type=row["plain_type"],
+        modified=typmod >= 0,
         precision=precision,
         scale=scale,
         length=length,

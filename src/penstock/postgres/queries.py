@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from functools import cache
 from importlib import resources
-from typing import LiteralString, cast
+from typing import LiteralString
 
 
 @cache
@@ -31,4 +31,4 @@ def queries(package: str, file: str) -> dict[str, LiteralString]:
         elif name and not line.startswith("--"):
             found[name].append(line)
     # The files ship with the package: their text is as fixed as a literal.
-    return {key: cast("LiteralString", "\n".join(lines).strip()) for key, lines in found.items()}
+    return {key: "\n".join(lines).strip() for key, lines in found.items()}

@@ -31,10 +31,41 @@ _BY_TEXT = frozenset(["json", "xml", "point", "citext", "numeric", "float4", "fl
 #: From this version on the server can say whether it would take a text, without an error.
 _INPUT_IS_VALID_FROM = 160000
 
+_INVALID_SOFTLY = """
+insert into {bad} (row, col, code, message)
+select s.{row}, {name}, e.sql_error_code, e.message
+from {stage} s, pg_input_error_info(s.{column}, {type}) e
+where not pg_input_is_valid(s.{column}, {type})
+"""
+#: Before version 16: one subtransaction a row, a few microseconds each.
+_INVALID_IN_TURN = """
+declare
+    one record;
+begin
+    for one in select s.{row} as row, s.{column} as value from {stage} s
+               where s.{column} is not null loop
+        begin
+            perform one.value::{as_type};
+        exception when others then
+            insert into {bad} (row, col, code, message)
+            values (one.row, {name}, sqlstate, sqlerrm);
+        end;
+    end loop;
+end
+"""
+
 
 def has_grammar(column: Column) -> bool:
     """True where Penstock knows the type's grammar."""
     return column.category == "b" and column.base in _OWN
+
+
+def may_alter(column: Column) -> bool:
+    """True where the server's input function rounds or cuts without an error.
+
+    That is so for modifiers (`time(0)`, `numeric(5,2)[]`), `money` and `name`.
+    """
+    return column.base not in _OWN and (column.modified or column.base in ("money", "name"))
 
 
 class Stage:
@@ -93,17 +124,41 @@ class Stage:
 
     def invalid_input(self) -> None:
         """List values of types without a grammar that the server's input function refuses."""
-        if self._connection.info.server_version < _INPUT_IS_VALID_FROM:
-            return  # the isolator finds them one by one
+        soft = self._connection.info.server_version >= _INPUT_IS_VALID_FROM
         for column in self.columns:
             if has_grammar(column):
                 continue
+            form = _INVALID_SOFTLY if soft else _INVALID_IN_TURN
+            statement = sql.SQL(form).format(
+                bad=self.bad,
+                stage=self.table,
+                row=sql.Identifier(ROW_COLUMN),
+                column=sql.Identifier(column.name),
+                name=sql.Literal(column.name),
+                type=sql.Literal(column.type),
+                as_type=sql.SQL(column.type),
+            )
+            if soft:
+                self._run(statement)
+            else:
+                body = sql.Literal(statement.as_string(self._connection))
+                self._run(sql.SQL("do language plpgsql {}").format(body))
+
+    def altered(self) -> None:
+        """List values of types without a grammar that the server would round or cut."""
+        for column in self.columns:
+            if not may_alter(column):
+                continue
+            # money shows itself by locale; as numeric it is compared exactly.
+            plain = "numeric" if column.base == "money" else column.plain_type
+            plain = "text" if column.base == "name" else plain
             self._run(
                 sql.SQL(
                     "insert into {bad} (row, col, code, message) "
-                    "select s.{row}, {name}, e.sql_error_code, e.message "
-                    "from {stage} s, pg_input_error_info(s.{column}, {type}) e "
-                    "where not pg_input_is_valid(s.{column}, {type})"
+                    "select s.{row}, {name}, 'altered', "
+                    "{type} || ' would keep only ' || s.{column}::{as_type}::text "
+                    "from {stage} s where case when {live} then s.{column}::{plain} "
+                    "is distinct from s.{column}::{as_type}::{plain} end"
                 ).format(
                     bad=self.bad,
                     stage=self.table,
@@ -111,6 +166,9 @@ class Stage:
                     column=sql.Identifier(column.name),
                     name=sql.Literal(column.name),
                     type=sql.Literal(column.type),
+                    as_type=sql.SQL(column.type),
+                    plain=sql.SQL(plain),
+                    live=self._live(),
                 )
             )
 

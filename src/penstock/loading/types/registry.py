@@ -47,5 +47,7 @@ def check_for(column: Column, grammar: Grammar) -> Check:
     Raises:
         UsageError: A declaration of `grammar` that this column needs makes no sense.
     """
-    family = _FAMILIES.get(column.base, other_check) if column.category == "b" else other_check
+    family = (
+        _FAMILIES.get(column.base, other_check) if column.category in ("b", "d") else other_check
+    )
     return family(column, grammar)

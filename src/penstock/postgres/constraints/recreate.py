@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, LiteralString, cast
+from typing import Any
 
 import psycopg
 from psycopg import sql
@@ -80,4 +80,4 @@ def _alter(
 
 
 def _verbatim(definition: str) -> sql.SQL:
-    return sql.SQL(cast("LiteralString", definition))  # of pg_get_*def, not of a user
+    return sql.SQL(definition)  # of pg_get_*def, not of a user

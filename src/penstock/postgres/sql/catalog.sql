@@ -49,16 +49,29 @@ from pg_catalog.pg_class c
 where c.oid = %(oid)s::bigint::oid;
 
 -- name: columns
--- Columns in table order with what decides how their text is read.
+-- Columns in table order with what decides how their text is read. A domain is read as the type
+-- beneath it, with the modifier that one of its domains sets; its checks are the server's.
 select a.attname as name, a.attnum::int as number,
        format_type(a.atttypid, a.atttypmod) as type,
-       t.typname as base, t.typtype::text as category, a.atttypmod as typmod,
+       format_type(b.oid, null) as plain_type,
+       b.typname as base, t.typtype::text as category,
+       greatest(a.atttypmod, d.typmod) as typmod,
        a.attnotnull as not_null, a.atthasdef as has_default,
        a.attidentity::text as identity, a.attgenerated <> '' as generated,
        coalesce((select l.collisdeterministic from pg_catalog.pg_collation l
                  where l.oid = a.attcollation), true) as deterministic
 from pg_catalog.pg_attribute a
 join pg_catalog.pg_type t on t.oid = a.atttypid
+cross join lateral (
+  with recursive beneath as (
+    select t.oid, t.typtype, t.typbasetype, t.typtypmod
+    union all
+    select u.oid, u.typtype, u.typbasetype, u.typtypmod
+    from beneath join pg_catalog.pg_type u on u.oid = beneath.typbasetype
+    where beneath.typtype = 'd')
+  select max(typtypmod) as typmod, max(oid::bigint) filter (where typtype <> 'd') as base
+  from beneath) d
+join pg_catalog.pg_type b on b.oid = d.base::oid
 where a.attrelid = %(oid)s::bigint::oid and a.attnum > 0 and not a.attisdropped
 order by a.attnum;
 
