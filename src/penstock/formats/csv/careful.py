@@ -11,6 +11,7 @@ import csv
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import AnyStr
 
 import polars as pl
 
@@ -26,6 +27,8 @@ from penstock.formats.csv.parsed import (
 )
 from penstock.model.batch import LINE, ROW
 
+#: Records after which a block is left to the next one: fields of short records are many objects.
+_RECORDS = 100_000
 _END_OF_DATA = "unexpected end of data"
 
 
@@ -41,6 +44,7 @@ class _Found:
     starts: list[int] = field(default_factory=list)
     spans: list[int] = field(default_factory=list)
     raws: list[bytes] = field(default_factory=list)
+    fields: list[list[str]] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
     records: int = 0
     filtered: int = 0
@@ -59,6 +63,7 @@ class CarefulReader:
 
     def __init__(self, dialect: Dialect, columns: Sequence[str], limit: int, *, block: int) -> None:
         self._dialect = dialect
+        self._eol = dialect.eol.decode()
         self._columns = list(columns)
         self._limit = limit
         self._block = block
@@ -71,20 +76,10 @@ class CarefulReader:
 
         `size` is 0 where the block ends within its first record and is not the `final` one.
         """
-        lines = physical_lines(text, self._dialect.eol)
-        found = self._read(lines, final)
-        frame = self._fill(found)
-        size = len(text) if found.line == len(lines) else sum(map(len, lines[: found.line]))
-        spans = pl.Series(found.spans, dtype=pl.Int64)
-        return Parsed(frame, found.records, found.line, size, found.refused, found.filtered, spans)
-
-    def _read(self, lines: list[bytes], final: bool) -> _Found:
         found = _Found()
-        feed = _Feed(lines, self._dialect, self._limit)
+        feed = _Feed(text, self._dialect, self._limit)
         reader = csv.reader(feed, self._dialect.strict)
-        size = 0
-        while found.line < len(lines) and size < self._block:
-            feed.begin(found.line)
+        while feed.start < min(len(text), self._block) and found.records < _RECORDS:
             error = ""
             fields: list[str] = []
             try:
@@ -95,16 +90,23 @@ class CarefulReader:
                 error = not_closed(self._limit)
             if error == _END_OF_DATA and not final:
                 break
-            span = 1 if error else feed.at - found.line
-            raw = lines[found.line] if span == 1 else b"".join(lines[found.line : feed.at])
+            if error:
+                feed.give_up()
+                reader = csv.reader(feed, self._dialect.strict)
+            span, raw = feed.take()
             self._judge(found, raw, span, fields, error)
             found.records += 1
             found.line += span
-            size += len(raw)
-            if error:
-                feed = _Feed(lines, self._dialect, self._limit)
-                reader = csv.reader(feed, self._dialect.strict)
-        return found
+        spans = pl.Series(found.spans, dtype=pl.Int64)
+        return Parsed(
+            self._fill(found),
+            found.records,
+            found.line,
+            feed.start,
+            found.refused,
+            found.filtered,
+            spans,
+        )
 
     def _judge(self, found: _Found, raw: bytes, span: int, fields: list[str], error: str) -> None:
         verdict = condemned(raw, self._dialect, self._limit)
@@ -117,6 +119,8 @@ class CarefulReader:
             found.starts.append(found.line)
             found.spans.append(span)
             found.raws.append(raw)
+            if not self._dialect.provable:
+                found.fields.append(fields)
         elif verdict[0] == "blank":
             found.filtered += 1
         else:
@@ -126,12 +130,14 @@ class CarefulReader:
         """Fields of the accepted records: by Polars where it can, else from the strict reader."""
         if not found.raws:
             return empty_frame(self._columns)
-        eol = self._dialect.eol
-        if not found.raws[-1].endswith(eol):
-            found.raws[-1] += eol
-        frame = self._fast.fill(b"".join(found.raws))
-        if frame is None:
-            frame = self._fill_mixed(found.raws)
+        if not found.raws[-1].endswith(self._dialect.eol):
+            found.raws[-1] += self._dialect.eol
+        if self._dialect.provable:
+            frame = self._fast.fill(b"".join(found.raws))
+            if frame is None:
+                frame = self._fill_mixed(found.raws)
+        else:
+            frame = self._from_strict(found.raws, found.fields)
         return frame.with_columns(
             pl.Series(ROW, found.rows, dtype=pl.Int64),
             pl.Series(LINE, found.starts, dtype=pl.Int64),
@@ -145,61 +151,75 @@ class CarefulReader:
         filled = self._fast.fill(b"".join([raws[at] for at in plain]))
         if filled is None:
             plain, odd = [], list(range(len(raws)))
-        fields = pl.DataFrame(
-            [self._fields(raws[at]) for at in odd],
-            schema=dict.fromkeys(self._columns, pl.String),
-            orient="row",
-        )
+        again = [
+            next(csv.reader(physical_lines(raws[at].decode(), self._eol), self._dialect.strict))
+            for at in odd
+        ]
+        fields = self._from_strict([raws[at] for at in odd], again)
         if filled is None:
             return fields
         return pl.concat([filled, fields])[pl.Series([*plain, *odd]).arg_sort()]
 
-    def _fields(self, raw: bytes) -> list[str | None]:
-        """The fields of one accepted record; None for empty ones without quotes."""
-        lines = [line.decode() for line in physical_lines(raw, self._dialect.eol)]
-        text = [protected(line, self._dialect) for line in lines]
-        fields: list[str] = next(csv.reader(text, self._dialect.strict))
-        if "" not in fields:
-            return list(fields)
-        quoted = _quoted("".join(text), len(fields), self._dialect)
-        return [
-            None if value == "" and not kept else value
-            for value, kept in zip(fields, quoted, strict=True)
-        ]
+    def _from_strict(self, raws: list[bytes], fields: list[list[str]]) -> pl.DataFrame:
+        """The strict reader's fields, with NULL for the empty ones without quotes."""
+        pairs = zip(raws, fields, strict=True)
+        return pl.DataFrame(
+            [self._nulled(raw, values) if "" in values else values for raw, values in pairs],
+            schema=dict.fromkeys(self._columns, pl.String),
+            orient="row",
+        )
+
+    def _nulled(self, raw: bytes, fields: list[str]) -> list[str | None]:
+        quote = self._dialect.quote
+        record = raw.decode()
+        if not quote or quote * 2 not in record:
+            return [value or None for value in fields]
+        quoted = _quoted(protected(record, self._dialect), len(fields), self._dialect)
+        pairs = zip(fields, quoted, strict=True)
+        return [value if value or kept else None for value, kept in pairs]
 
 
 class _Feed:
-    """Physical lines for the strict reader, counting what the record at hand has taken."""
+    """Physical lines for the strict reader, cut off the text as it asks for them."""
 
-    def __init__(self, lines: list[bytes], dialect: Dialect, limit: int) -> None:
-        self.at = 0
-        self._lines = lines
+    def __init__(self, text: bytes, dialect: Dialect, limit: int) -> None:
+        #: Where the record at hand begins.
+        self.start = 0
+        self._text = text
         self._dialect = dialect
         self._limit = limit
-        self._size = 0
-
-    def begin(self, line: int) -> None:
-        """The next line given opens a record."""
-        self.at = line
-        self._size = 0
+        self._at = 0
+        self._lines = 0
 
     def __iter__(self) -> Iterator[str]:
         return self
 
     def __next__(self) -> str:
-        if self.at >= len(self._lines):
+        if self._at >= len(self._text):
             raise StopIteration
-        line = self._lines[self.at]
-        if self._size + len(line.rstrip(b"\r\n")) > self._limit:
+        end = self._text.find(self._dialect.eol, self._at) + 1 or len(self._text)
+        line = self._text[self._at : end]
+        if self._at - self.start + len(line.rstrip(b"\r\n")) > self._limit:
             raise _TooLong
-        self._size += len(line)
-        self.at += 1
+        self._at = end
+        self._lines += 1
         return protected(line.decode("utf-8", "surrogateescape"), self._dialect)
 
+    def give_up(self) -> None:
+        """The record at hand is no more than its first physical line."""
+        self._at = self._text.find(self._dialect.eol, self.start) + 1 or len(self._text)
+        self._lines = 1
 
-def physical_lines(text: bytes, eol: bytes) -> list[bytes]:
+    def take(self) -> tuple[int, bytes]:
+        """End the record at hand: its physical lines and its bytes."""
+        span, raw = self._lines, self._text[self.start : self._at]
+        self.start, self._lines = self._at, 0
+        return span, raw
+
+
+def physical_lines(text: AnyStr, eol: AnyStr) -> list[AnyStr]:
     """Lines with their line ends; only `eol` ends one."""
-    lines = [line + eol for line in text.split(eol)]
+    lines: list[AnyStr] = [line + eol for line in text.split(eol)]
     last = lines.pop().removesuffix(eol)
     return [*lines, last] if last else lines
 

@@ -42,7 +42,8 @@ _FAMILIES: dict[str, Callable[[Column, Grammar], Check]] = {
 def check_for(column: Column, grammar: Grammar) -> Check:
     """How the texts of a column are checked.
 
-    Domains, enums, arrays, composites and types without a family are left to the server.
+    A domain is checked as the type beneath it; its own CHECK, and enums, arrays, composites and
+    types without a family, are left to the server.
 
     Raises:
         UsageError: A declaration of `grammar` that this column needs makes no sense.

@@ -137,7 +137,6 @@ def test_whatever_python_writes_without_nul_is_kept_letter_by_letter(value: obje
 def test_types_without_a_grammar_are_left_to_the_server() -> None:
     others = [
         Column(name="v", number=1, type="mood", base="mood", category="e"),
-        Column(name="v", number=1, type="price", base="numeric", category="d"),
         Column(name="v", number=1, type="integer[]", base="_int4"),
         Column(name="v", number=1, type="interval", base="interval"),
     ]
@@ -145,3 +144,11 @@ def test_types_without_a_grammar_are_left_to_the_server() -> None:
         check = check_for(other, Grammar(trim=True))
         assert check.dtype == pl.String
         assert outcomes(check, [" x ", ""]) == [Outcome(" x "), Outcome("")]
+
+
+def test_a_domain_is_checked_as_the_type_beneath_it() -> None:
+    price = Column(
+        name="v", number=1, type="price", base="numeric", category="d", precision=6, scale=2
+    )
+    assert outcomes(check_for(price, Grammar()), ["1.50"])[0].code is None
+    assert outcomes(check_for(price, Grammar()), ["1.555"])[0].code == "scale"
