@@ -221,7 +221,9 @@ def physical_lines(text: AnyStr, eol: AnyStr) -> list[AnyStr]:
     """Lines with their line ends; only `eol` ends one."""
     lines: list[AnyStr] = [line + eol for line in text.split(eol)]
     last = lines.pop().removesuffix(eol)
-    return [*lines, last] if last else lines
+    if last:
+        lines.append(last)
+    return lines
 
 
 def protected(line: str, dialect: Dialect) -> str:
