@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import polars as pl
 import psycopg
+from psycopg import sql
 
-from penstock.model.table import TableName
+from penstock.model.table import TableName, TableSpec
+from penstock.postgres.names import qualified
 from penstock.postgres.queries import queries
 
 _SQL = queries("penstock.ledger.sql", "rejects.sql")
 
+_INTEGERS = ("int2", "int4", "int8")
 #: Text that jsonb refuses although JSON allows it (PostgreSQL chapter "JSON Types").
 _NOT_IN_JSONB = ("\\u0000",)
 
@@ -58,6 +61,65 @@ def write_void(
 def supersede(connection: psycopg.Connection[Any], load_id: str, table: TableName) -> int:
     """Resolve what waited for a table that this load emptied and filled; gives how many."""
     return connection.execute(_SQL["supersede"], _of(load_id, table)).rowcount
+
+
+def waiting_without_row(connection: psycopg.Connection[Any], spec: TableSpec) -> list[int]:
+    """Ids of waiting rejects whose key is readable and not in the table now.
+
+    Asked before a load: those whose key is there after it were resolved by it.
+    """
+    name = spec.name
+    row = connection.execute(
+        _SQL["waiting_keys"], {"schema": name.schema, "table": name.table}
+    ).fetchone()
+    if spec.primary_key is None or row is None or not row[0]:
+        return []
+    found = connection.execute(
+        sql.SQL(
+            "select r.reject_id from penstock.rejects r where r.schema_name = {schema} "
+            "and r.table_name = {name} and r.status = 'waiting' and r.key is not null "
+            "and cardinality(r.key) = {parts} and not exists (select from {table} t where {same})"
+        ).format(
+            schema=sql.Literal(name.schema),
+            name=sql.Literal(name.table),
+            parts=sql.Literal(len(spec.primary_key.columns)),
+            table=qualified(name),
+            same=_key_is(spec),
+        )
+    ).fetchall()
+    return [reject_id for (reject_id,) in found]
+
+
+def resolve(
+    connection: psycopg.Connection[Any], load_id: str, spec: TableSpec, ids: Sequence[int]
+) -> int:
+    """Resolve those of these rejects whose key is in the table now; gives how many."""
+    if not ids:
+        return 0
+    return connection.execute(
+        sql.SQL(
+            "update penstock.rejects r set status = 'resolved', closed_by = {load}::uuid, "
+            "note = 'a later load brought the row' where r.reject_id = any (%s) "
+            "and r.status = 'waiting' and r.last_load <> {load}::uuid "
+            "and exists (select from {table} t where {same})"
+        ).format(load=sql.Literal(load_id), table=qualified(spec.name), same=_key_is(spec)),
+        [list(ids)],
+    ).rowcount
+
+
+def _key_is(spec: TableSpec) -> sql.Composed:
+    """The table's key is the reject's; compared so that no text can fail to be cast."""
+    assert spec.primary_key is not None  # noqa: S101  the callers asked
+    parts = []
+    for place, column in enumerate(spec.primary_key.columns, start=1):
+        name, text = sql.Identifier("t", column), sql.SQL("r.key[{}]").format(sql.Literal(place))
+        if spec.column(column).base in _INTEGERS:
+            parts.append(sql.SQL("{} = {}::bigint").format(name, text))
+        elif spec.column(column).base in ("text", "varchar"):
+            parts.append(sql.SQL("{} = {}").format(name, text))
+        else:
+            parts.append(sql.SQL("{}::text = lower({})").format(name, text))
+    return sql.SQL(" and ").join(parts)
 
 
 def _of(load_id: str, table: TableName) -> dict[str, str]:

@@ -29,6 +29,7 @@ class TableBooks:
         refused: Rows refused; more than the spool holds where too many were refused to fetch.
         strategy: How it was done.
         files: Name, sha256 and bytes of each file that was read.
+        open_rejects: Ids of rejects that wait for a row that was not there before the load.
     """
 
     def __init__(self, prepared: Prepared, options: LoadOptions, spool: Spool) -> None:
@@ -40,6 +41,7 @@ class TableBooks:
         self.refused = 0
         self.strategy = ""
         self.files: list[tuple[str, str, int]] = []
+        self.open_rejects: list[int] = []
         self._options = options
 
     def origin(self, row: int) -> tuple[str, int]:

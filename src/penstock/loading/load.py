@@ -198,13 +198,16 @@ def _run(
 ) -> list[LoadResult]:
     observer = Observer(options)
     connection = target.connection
+    said: list[str] = []
     try:
         if options.ledger and not target.joined:
             observer.step(Step.LEDGER)
-            install.ensure(connection, target.conninfo)
+            if install.ensure(connection, target.conninfo):
+                said.append("installed the ledger (schema penstock) in this database")
             connection.rollback()
         elif options.ledger and not install.revision(connection)["there"]:
             options = replace(options, ledger=False)
+            said.append("this database has no ledger: nothing is recorded (penstock migrate)")
         observer.step(Step.PLAN)
         with tempfile.TemporaryDirectory(prefix="penstock-") as folder:
             set_locally(connection, "public")
@@ -214,6 +217,7 @@ def _run(
                 tables.append(prepare(connection, name, inputs, options, ledger=options.ledger))
             if not target.joined:
                 connection.rollback()
+            tables[0] = replace(tables[0], warnings=(*said, *tables[0].warnings))
             return Unit(target, tables, options, run, observer).execute()
     except psycopg.Error as error:
         raise translated(error, "load") from None

@@ -65,6 +65,7 @@ class Recorder:
                 rejects.write(connection, load_id, name, books.spool.frames(), books.origin)
             if self._options.mode is LoadMode.TRUNCATE and books.prepared.inputs:
                 rejects.supersede(connection, load_id, name)
+            rejects.resolve(connection, load_id, books.prepared.spec, books.open_rejects)
 
     def succeeded(
         self,

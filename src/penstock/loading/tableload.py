@@ -13,6 +13,7 @@ import polars as pl
 import psycopg
 from psycopg import sql
 
+from penstock.ledger import rejects
 from penstock.loading.books import TableBooks
 from penstock.loading.fill import Filling
 from penstock.loading.inputs import Origin
@@ -100,6 +101,8 @@ class TableLoad:
         empty = truncate or not has_rows(connection, spec.name)
         plan = read_plan(connection, spec.oid)
         parents = self._parents()
+        if options.ledger and not truncate:
+            self.books.open_rejects = rejects.waiting_without_row(connection, spec)
         self._decision = decision = self._decide(plan, parents, empty=empty)
         if decision.take_off.anything:
             self._before = fingerprint(connection, spec.oid)

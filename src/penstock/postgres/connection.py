@@ -39,6 +39,8 @@ SETTINGS: Mapping[str, str] = {
     "idle_in_transaction_session_timeout": "0",
     "row_security": "on",
 }
+#: From this version on a role may limit whole transactions, and would kill slow loads.
+_TRANSACTION_TIMEOUT_FROM = 170000
 #: Memory for index builds and hash joins inside a load.
 _MAINTENANCE_WORK_MEM = "256MB"
 _WORK_MEM = "64MB"
@@ -239,6 +241,8 @@ def set_locally(connection: psycopg.Connection[Any], schema: str) -> None:
     )
     values = {**SETTINGS, "search_path": path}
     values |= {"maintenance_work_mem": _MAINTENANCE_WORK_MEM, "work_mem": _WORK_MEM}
+    if connection.info.server_version >= _TRANSACTION_TIMEOUT_FROM:
+        values["transaction_timeout"] = "0"
     connection.execute(
         sql.SQL("select {}").format(
             sql.SQL(", ").join(

@@ -255,3 +255,19 @@ def test_clear_names_what_hangs_on_the_table_before_it_empties_it(shop: Database
         ("customers", 1, True),
         ("orders", 1, False),
     ]
+
+
+def test_a_later_append_that_brings_the_row_resolves_its_reject(
+    shop: Database, tmp_path: Path
+) -> None:
+    head = "order_id,customer_id,ordered,amount\n"
+    first = write(tmp_path / "a.csv", head + "1,,2024-01-05,1\n2,,2024-02-30,1\n1,,2024-01-06,1\n")
+    load_table(shop.engine(), first, "orders", max_rejects=2)
+    unrelated = write(tmp_path / "b.csv", head + "7,,2024-01-05,1\n")
+    load_table(shop.engine(), unrelated, "orders")
+    by_status = "select status, count(*) from penstock.rejects group by 1 order by 1"
+    assert rows(shop, by_status) == [("waiting", 2)]
+    corrected = write(tmp_path / "c.csv", head + "2,,2024-02-28,1\n")
+    load_table(shop.engine(), corrected, "orders")
+    # The conflicting duplicate of key 1 still waits: no later load brought that row.
+    assert rows(shop, by_status) == [("resolved", 1), ("waiting", 1)]

@@ -39,7 +39,7 @@ where schema_name = %(schema)s and table_name = %(table)s and status = 'waiting'
   and last_load <> %(load_id)s;
 
 -- name: waiting_keys
--- Are there rejects that this load may have resolved?
+-- Are there rejects of the table that a load may resolve by bringing their key?
 select exists (select from penstock.rejects
                where schema_name = %(schema)s and table_name = %(table)s and status = 'waiting'
-                 and key is not null and last_load <> %(load_id)s);
+                 and key is not null);
