@@ -1,0 +1,99 @@
+"""kill -9 at every named step of a load, then the same load again: same result as without."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from tests.faults.shop import (
+    REFUSED,
+    SALES,
+    SCHEMA,
+    constraints,
+    contents,
+    nothing_left_behind,
+    run_driver,
+    write_files,
+)
+from tests.fixtures.postgres import OwnCluster
+
+#: Way -> how the shop is loaded. In all of them rows are refused, in `staged` by the server too.
+WAYS: dict[str, dict[str, Any]] = {
+    "star, direct": {"star": True, "checked": False},
+    "star, staged": {"star": True, "checked": True},
+    "append": {"star": False, "checked": False},
+}
+
+
+def order_for(way: str, url: str, folder: Path) -> dict[str, Any]:
+    order: dict[str, Any] = {"url": url, "options": {"max_rejects": 5}}
+    if WAYS[way]["star"]:
+        return order | {"folder": str(folder)}
+    return order | {"source": str(folder / "sales.csv"), "table": "sales"}
+
+
+def reset(url: str, *, star: bool) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(SCHEMA)
+        connection.execute("insert into products select n, 'old' from generate_series(1, 20) n")
+        if star:
+            connection.execute(
+                "insert into sales select n, 1, '2020-01-01', 1, 1 from generate_series(1, 100) n"
+            )
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_killed_at_any_step_and_run_again_ends_as_if_never_killed(
+    own_cluster: OwnCluster, tmp_path: Path, way: str
+) -> None:
+    url, star = own_cluster.url, WAYS[way]["star"]
+    write_files(tmp_path, checked=WAYS[way]["checked"])
+    refused = REFUSED + WAYS[way]["checked"]
+    order = order_for(way, url, tmp_path)
+
+    reset(url, star=star)
+    before, shape = contents(url), constraints(url)
+    clean = run_driver(order)
+    assert clean.returncode == 0, clean.stderr
+    steps = json.loads(clean.stdout)
+    after = contents(url)
+    assert after[:2] == (20, SALES - refused)
+    assert len(steps) >= 9
+
+    for number, step in enumerate(steps):
+        reset(url, star=star)
+        marker = tmp_path / "marker"
+        marker.unlink(missing_ok=True)
+        killed = run_driver(order | {"die_at": number, "marker": str(marker)})
+        assert killed.returncode == -9, f"{step}: {killed.stderr}"
+        assert marker.read_text(encoding="utf-8") == step, "the fault fired where it should"
+        nothing_left_behind(url)
+        committed = step == "committed"
+        assert contents(url) == (after if committed else before), f"killed at {step}"
+        assert constraints(url) == shape, f"killed at {step}"
+
+        again = run_driver(order)
+        assert again.returncode == 0, f"after {step}: {again.stderr}"
+        assert contents(url) == after, f"after {step}"
+        assert constraints(url) == shape
+        nothing_left_behind(url)
+        with psycopg.connect(url) as connection:
+            balanced = connection.execute(
+                "select bool_and(balanced), count(*) filter (where quarantined > 0) "
+                "from penstock.balance"
+            ).fetchone()
+            waiting = connection.execute(
+                "select count(*) from penstock.rejects where status = 'waiting'"
+            ).fetchone()
+            running = connection.execute(
+                "select count(*) from penstock.runs where status = 'running'"
+            ).fetchone()
+        assert balanced is not None
+        assert balanced[0] is True
+        assert balanced[1] >= 1
+        assert waiting == (refused,)
+        assert running == (0,), f"killed at {step}: the next load marks it as interrupted"
