@@ -17,6 +17,7 @@ from penstock.loading.books import TableBooks
 from penstock.loading.prepare import Prepared
 from penstock.model.options import LoadMode, LoadOptions
 from penstock.model.result import LoadResult
+from penstock.model.table import TableName
 from penstock.postgres.connection import Target, translated
 from penstock.postgres.sqlstates import Kind, kind_of
 
@@ -89,11 +90,7 @@ class Recorder:
             for file in books.files:
                 again = self._options.again or emptied
                 if not files.record(connection, name, result.load_id, file, again=again):
-                    raise TryAgain(
-                        f"{file[0]}: the same content was loaded into {name} by another load while "
-                        "this one ran. Nothing was changed; a new try will skip the file.",
-                        code="files",
-                    )
+                    raise loaded_meanwhile(name, file[0])
             runs.finish_load(connection, result, "succeeded")
         runs.finish_run(connection, self._run, "succeeded")
 
@@ -142,6 +139,15 @@ class Recorder:
 
     def _connection(self) -> psycopg.Connection[Any]:
         return self._target.another()
+
+
+def loaded_meanwhile(table: TableName, file: str) -> TryAgain:
+    """The error for a content that another load brought into the table."""
+    return TryAgain(
+        f"{file}: the same content was loaded into {table} by another load while this one ran. "
+        "Nothing was changed; a new try will skip the file.",
+        code="files",
+    )
 
 
 def commit(target: Target, recorder: Recorder, results: Sequence[LoadResult]) -> None:

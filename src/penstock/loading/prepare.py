@@ -105,7 +105,7 @@ def prepare(
     kept: list[Input] = list(inputs)
     skipped: list[str] = []
     if ledger and options.mode is LoadMode.APPEND and not options.again:
-        kept, skipped = _not_loaded_before(connection, spec, inputs)
+        kept, skipped = not_loaded_before(connection, spec, inputs)
     matched = []
     warnings: list[str] = []
     for one in kept:
@@ -148,9 +148,10 @@ def _remarks(matching: Matching) -> list[str]:
     return remarks
 
 
-def _not_loaded_before(
+def not_loaded_before(
     connection: psycopg.Connection[Any], spec: TableSpec, inputs: Sequence[Input]
 ) -> tuple[list[Input], list[str]]:
+    """The inputs whose content is not in the table, and a text about each of the others."""
     known = files.known(connection, spec.name, [one.size for one in inputs if one.size])
     kept: list[Input] = []
     skipped: list[str] = []

@@ -20,12 +20,12 @@ from penstock.ledger.runs import RunRecord
 from penstock.loading.books import TableBooks
 from penstock.loading.fill import ServerRefusedRows
 from penstock.loading.observe import Observer
-from penstock.loading.outcome import Recorder, commit
-from penstock.loading.prepare import Prepared
+from penstock.loading.outcome import Recorder, commit, loaded_meanwhile
+from penstock.loading.prepare import Prepared, not_loaded_before
 from penstock.loading.room import Room
 from penstock.loading.steps import Step
 from penstock.loading.tableload import TableLoad
-from penstock.model.options import LoadOptions
+from penstock.model.options import LoadMode, LoadOptions
 from penstock.model.result import LoadResult
 from penstock.postgres.connection import Target, set_locally, translated
 
@@ -87,6 +87,18 @@ class Unit:
                 self._refusals[refused.load_id] = count
                 if count > _MOST_REFUSALS:
                     raise refused.error from None
+                self._not_loaded_meanwhile()
+
+    def _not_loaded_meanwhile(self) -> None:
+        """Rows may be refused because another load brought the same files while this one ran."""
+        options = self._options
+        if not options.ledger or options.again or options.mode is not LoadMode.APPEND:
+            return
+        for prepared in self._tables:
+            inputs = [one for one, _ in prepared.inputs]
+            _, skipped = not_loaded_before(self._connection, prepared.spec, inputs)
+            if skipped:
+                raise loaded_meanwhile(prepared.spec.name, skipped[0])
 
     def _attempt(self) -> list[LoadResult]:
         began = time.perf_counter()
