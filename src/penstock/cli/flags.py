@@ -1,0 +1,295 @@
+"""The options that `load` and `load-star` share, declared once. Not for: what they do.
+
+`takes_flags` gives them to a command: typer reads a command's options from its signature.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
+
+import typer
+
+from penstock.cli import arguments
+from penstock.cli.database import Dsn
+from penstock.errors import UsageError
+from penstock.model.options import LoadMode
+
+if TYPE_CHECKING:
+    from penstock.model.options import LoadOptions
+
+_WHAT = "What to load"
+_WRITTEN = "How it is written"
+_HAPPENS = "What happens"
+_OUTPUT = "Output"
+
+
+def _option(panel: str, help_text: str, *names: str, metavar: str | None = None) -> Any:
+    return typer.Option(
+        *names, metavar=metavar, help=help_text, rich_help_panel=panel, show_default=False
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flags:
+    """What the options of a load said, as typed; None and False where nothing was said."""
+
+    columns: Annotated[
+        str | None,
+        _option(
+            _WHAT,
+            "The columns' names in file order (a,b,c), or only renames (source=target,...).",
+            "--columns",
+            metavar="NAMES",
+        ),
+    ] = None
+    ignore_extra: Annotated[
+        bool,
+        _option(_WHAT, "Leave out columns that the table does not have.", "--ignore-extra"),
+    ] = False
+    again: Annotated[
+        bool,
+        _option(_WHAT, "Load a file even if the same content was loaded before.", "--again"),
+    ] = False
+    delimiter: Annotated[
+        str | None,
+        _option(
+            _WRITTEN,
+            "One character, or tab. Default: the one of , ; tab | whose header fits the table.",
+            "--delimiter",
+            metavar="CHAR",
+        ),
+    ] = None
+    quote: Annotated[
+        str,
+        _option(
+            _WRITTEN, 'Default: ". For a file without quoting: none.', "--quote", metavar="CHAR"
+        ),
+    ] = '"'
+    escape: Annotated[
+        str | None,
+        _option(
+            _WRITTEN,
+            "What comes before a quote inside quotes. Default: the quote itself, doubled.",
+            "--escape",
+            metavar="CHAR",
+        ),
+    ] = None
+    encoding: Annotated[
+        str | None,
+        _option(
+            _WRITTEN,
+            "Such as cp1252. Default: UTF-8, or what a byte order mark says.",
+            "--encoding",
+            metavar="NAME",
+        ),
+    ] = None
+    no_header: Annotated[
+        bool,
+        _option(_WRITTEN, "The first line is data: name the columns by --columns.", "--no-header"),
+    ] = False
+    null: Annotated[
+        list[str] | None,
+        _option(
+            _WRITTEN,
+            "A text that means NULL, such as NA; may be repeated.",
+            "--null",
+            metavar="TEXT",
+        ),
+    ] = None
+    empty: Annotated[
+        Literal["null", "text"] | None,
+        _option(
+            _WRITTEN,
+            'Every empty field is null or text. Default: unquoted NULL, "" the empty text.',
+            "--empty",
+            metavar="WHAT",
+        ),
+    ] = None
+    dates: Annotated[
+        str,
+        _option(
+            _WRITTEN,
+            "Such as DD/MM/YYYY or D.M.YYYY. Default: YYYY-MM-DD.",
+            "--dates",
+            metavar="PATTERN",
+        ),
+    ] = "YYYY-MM-DD"
+    numbers: Annotated[
+        str,
+        _option(
+            _WRITTEN,
+            'An example, such as "1.234,56". Default: 1234.56.',
+            "--numbers",
+            metavar="EXAMPLE",
+        ),
+    ] = "1234.56"
+    timezone: Annotated[
+        str | None,
+        _option(
+            _WRITTEN,
+            "Of times without an offset, such as Europe/Berlin.",
+            "--timezone",
+            metavar="ZONE",
+        ),
+    ] = None
+    round: Annotated[
+        bool,
+        _option(_WRITTEN, "Round decimals that the column has no room for; counted.", "--round"),
+    ] = False
+    trim: Annotated[bool, _option(_WRITTEN, "Take away blanks around text; counted.", "--trim")] = (
+        False
+    )
+    mode: Annotated[
+        LoadMode | None,
+        _option(
+            _HAPPENS,
+            "append (default of load) adds rows; truncate (default of load-star) replaces all.",
+            "--mode",
+            metavar="MODE",
+        ),
+    ] = None
+    max_rejects: Annotated[
+        str,
+        _option(
+            _HAPPENS,
+            "How many rows of a table may be refused before all is rolled back: 1%, 100, 0 or "
+            "all. Default: 1%.",
+            "--max-rejects",
+            metavar="BUDGET",
+        ),
+    ] = "1%"
+    orphans: Annotated[
+        list[str] | None,
+        _option(
+            _HAPPENS,
+            "Rows whose parent is missing: COLUMN=quarantine (default), =placeholder (a marked "
+            "parent is made) or =null; TABLE.COLUMN too; may be repeated.",
+            "--orphans",
+            metavar="RULE",
+        ),
+    ] = None
+    allow_shrink: Annotated[
+        bool,
+        _option(_HAPPENS, "truncate may leave less than half of the rows.", "--allow-shrink"),
+    ] = False
+    keep_constraints: Annotated[
+        bool,
+        _option(_HAPPENS, "Never take constraints off while loading.", "--keep-constraints"),
+    ] = False
+    max_lock: Annotated[
+        float,
+        _option(
+            _HAPPENS,
+            "How long readers of parent tables may have to wait. Default: 5.",
+            "--max-lock",
+            metavar="SECONDS",
+        ),
+    ] = 5.0
+    lock_timeout: Annotated[
+        float,
+        _option(
+            _HAPPENS,
+            "How long to wait for locks before exit 75. Default: 30.",
+            "--lock-timeout",
+            metavar="SECONDS",
+        ),
+    ] = 30.0
+    dry_run: Annotated[
+        bool, _option(_HAPPENS, "Do all of it, report, and roll it back.", "--dry-run")
+    ] = False
+    no_ledger: Annotated[
+        bool,
+        _option(_HAPPENS, "Keep no record in the schema penstock, and no rejects.", "--no-ledger"),
+    ] = False
+    dsn: Dsn = None
+    rejects_ok: Annotated[
+        bool, _option(_OUTPUT, "Exit 0, not 3, where rows wait in quarantine.", "--rejects-ok")
+    ] = False
+    as_json: Annotated[bool, _option(_OUTPUT, "One JSON object on standard output.", "--json")] = (
+        False
+    )
+    quiet: Annotated[bool, _option(_OUTPUT, "Say nothing but errors.", "--quiet", "-q")] = False
+
+    def options(self, default: LoadMode, **observers: Any) -> LoadOptions:
+        """What they mean for the loader.
+
+        Args:
+            default: The mode where none was said.
+            **observers: `on_progress` and `on_step` of `LoadOptions`.
+
+        Raises:
+            UsageError: A value is not of its option's form.
+        """
+        from penstock.loading.load import options_from
+
+        given: dict[str, Any] = {name: getattr(self, name) for name in _AS_THEY_ARE}
+        if self.columns is not None:
+            given["columns"] = arguments.columns_of(self.columns)
+        if self.no_header and not isinstance(given.get("columns"), list):
+            raise UsageError("--no-header needs the names of all columns: --columns a,b,c.")
+        if self.delimiter is not None:
+            given["delimiter"] = arguments.character_of(self.delimiter, "delimiter")
+        if self.escape is not None:
+            given["escape"] = arguments.character_of(self.escape, "escape")
+        return options_from(
+            **given,
+            **observers,
+            mode=self.mode or default,
+            quote=arguments.quote_of(self.quote),
+            header=not self.no_header,
+            null=tuple(self.null or ()),
+            orphans=arguments.orphans_of(self.orphans or ()),
+            max_lock=arguments.seconds_of(self.max_lock, "max-lock"),
+            lock_timeout=arguments.seconds_of(self.lock_timeout, "lock-timeout"),
+            ledger=not self.no_ledger,
+        )
+
+
+#: Options that mean what they say.
+_AS_THEY_ARE = (
+    "ignore_extra",
+    "again",
+    "dates",
+    "numbers",
+    "encoding",
+    "timezone",
+    "empty",
+    "round",
+    "trim",
+    "max_rejects",
+    "allow_shrink",
+    "keep_constraints",
+    "dry_run",
+)
+
+
+def takes_flags(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of `Flags`, gathered in its parameter `flags`."""
+    own = [
+        one
+        for one in inspect.signature(command, eval_str=True).parameters.values()
+        if one.name != "flags"
+    ]
+    hints = get_type_hints(Flags, include_extras=True)
+    shared = [
+        inspect.Parameter(
+            one.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=one.default,
+            annotation=hints[one.name],
+        )
+        for one in fields(Flags)
+    ]
+
+    def called(**given: Any) -> None:
+        flags = Flags(**{one.name: given.pop(one.name) for one in shared})
+        command(**given, flags=flags)
+
+    called.__name__, called.__doc__ = command.__name__, command.__doc__
+    parameters = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in own] + shared
+    called.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    called.__annotations__ = {one.name: one.annotation for one in parameters}
+    return called

@@ -1,0 +1,169 @@
+"""`penstock load` and `penstock load-star`. Not for: loading (`penstock.loading`)."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from penstock.cli import answer
+from penstock.cli.arguments import files_and_table, names_of
+from penstock.cli.database import Database, database
+from penstock.cli.flags import Flags, takes_flags
+from penstock.model.options import LoadMode
+
+if TYPE_CHECKING:
+    from penstock.model.options import LoadOptions
+    from penstock.model.result import LoadResult
+
+LOAD_EXAMPLES = """
+[bold]Examples[/bold]
+  penstock load products.csv                 into the table products
+  penstock load "2024-*.csv.gz" sales        many files, one transaction
+  penstock load sales.csv shop.sales --mode truncate --max-rejects 100
+  penstock load export.csv sales --dates DD/MM/YYYY --numbers "1.234,56"
+  penstock load raw.csv sales --columns "Order No=order_id,Datum=day"
+  penstock load sales.csv --orphans customer_id=placeholder --dry-run
+
+[bold]Exit status[/bold]
+  0  all rows landed              3  loaded, some rows wait in quarantine
+  1  failed, nothing was changed  2  wrong use  75  try again later
+"""
+
+STAR_EXAMPLES = """
+[bold]Examples[/bold]
+  penstock load-star data/raw
+  penstock load-star data/raw --tables dim_products,fact_sales
+  penstock load-star data/raw --orphans fact_sales.customer_id=placeholder
+
+[bold]Exit status[/bold]
+  0  all rows landed              3  loaded, some rows wait in quarantine
+  1  failed, nothing was changed  2  wrong use  75  try again later
+"""
+
+
+@takes_flags
+def load(
+    words: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="FILE... [TABLE]",
+            show_default=False,
+            help="CSV files or quoted patterns, also .gz and .zst; then the table. Without a "
+            "table, the one that the files are named after.",
+        ),
+    ],
+    *,
+    flags: Flags,
+) -> None:
+    """Load files into a table: every row lands, or waits in quarantine with a reason.
+
+    One transaction: readers never see half of it. Columns match by name. Values
+    are checked before they are sent; nothing is rounded, cut, shifted or guessed.
+    """
+    flags.options(LoadMode.APPEND)  # what is wrong is said before anything is looked for
+    files, table = files_and_table(words)
+
+    def run(where: str, options: LoadOptions, command: str) -> list[LoadResult]:
+        from penstock.loading.load import run_load
+
+        return run_load(where, [(table, files)], options, kind="load", command=command)
+
+    results, _ = _carry_out(run, flags, LoadMode.APPEND)
+    if flags.as_json:
+        from penstock.cli.report import as_object
+
+        answer.answer(as_object(results[0]))
+    raise typer.Exit(_exit_code(results, flags))
+
+
+@takes_flags
+def load_star(
+    folder: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FOLDER",
+            show_default=False,
+            help="Files named after their tables; products.csv also fits dim_products or "
+            "fact_products.",
+        ),
+    ],
+    *,
+    tables: Annotated[
+        str | None,
+        typer.Option(
+            "--tables",
+            metavar="A,B",
+            show_default=False,
+            rich_help_panel="What to load",
+            help="Only these tables. Default: those that the files are named after.",
+        ),
+    ] = None,
+    flags: Flags,
+) -> None:
+    """Load a folder, a file for each table, in one transaction.
+
+    The order follows from the foreign keys, parents first. Readers see the old
+    rows of all tables or the new ones, never a mixture.
+    """
+    flags.options(LoadMode.TRUNCATE)
+    names = None if tables is None else names_of(tables, "tables")
+
+    def run(where: str, options: LoadOptions, command: str) -> list[LoadResult]:
+        from penstock.loading.load import run_star
+
+        return run_star(where, folder, names, options, command=command)
+
+    results, seconds = _carry_out(run, flags, LoadMode.TRUNCATE)
+    if flags.as_json:
+        from penstock.cli.report import as_object
+
+        answer.answer(
+            {
+                "run_id": results[0].run_id,
+                "target": results[0].target,
+                "tables": [as_object(result) for result in results],
+                "seconds": round(seconds, 3),
+            }
+        )
+    raise typer.Exit(_exit_code(results, flags))
+
+
+def _carry_out(
+    run: Callable[[str, LoadOptions, str], list[LoadResult]], flags: Flags, default: LoadMode
+) -> tuple[list[LoadResult], float]:
+    """Run a load with its progress and its report; gives the results and the seconds."""
+    from penstock.cli.progress import Watch
+
+    where = database(flags.dsn)
+    if not flags.quiet:
+        _introduce(where)
+    watch = Watch(quiet=flags.quiet)
+    began = time.perf_counter()
+    try:
+        with watch:
+            options = flags.options(default, on_progress=watch.progress, on_step=watch.step)
+            results = run(where.dsn, options, answer.command_line(sys.argv[1:]))
+    except KeyboardInterrupt:
+        raise answer.interrupted(watch.what_became()) from None
+    seconds = time.perf_counter() - began
+    if not flags.quiet:
+        from penstock.cli.report import report
+
+        report(results, seconds, kept=not flags.no_ledger)
+    return results, seconds
+
+
+def _introduce(where: Database) -> None:
+    answer.say(str(where), "bold")
+    if where.started:
+        answer.say("The embedded PostgreSQL of this folder was started (penstock pg stop).", "dim")
+
+
+def _exit_code(results: list[LoadResult], flags: Flags) -> int:
+    waiting = any(result.quarantined for result in results)
+    return answer.QUARANTINED if waiting and not flags.rejects_ok else answer.LOADED

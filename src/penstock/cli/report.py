@@ -1,0 +1,162 @@
+"""What came of a load, for people. Not for: errors (`answer`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from rich.padding import Padding
+from rich.text import Text
+
+from penstock.cli.answer import console, plain
+from penstock.model.result import LoadResult, ReasonCount
+
+#: The counts of the equation in its order, and how they look.
+_COUNTS = {
+    "inserted": "green",
+    "updated": "green",
+    "unchanged": "",
+    "ignored": "",
+    "filtered": "",
+    "quarantined": "bold yellow",
+}
+_BESIDE = ("deleted", "inferred")
+#: The numbers of `--json`, in its order.
+_NUMBERS = (
+    "read",
+    "inserted",
+    "updated",
+    "unchanged",
+    "deleted",
+    "inferred",
+    "ignored",
+    "filtered",
+    "quarantined",
+)
+#: Reasons of one table that are told one by one.
+_REASONS = 12
+#: Characters of a refused value that are shown.
+_VALUE = 40
+
+
+def as_object(result: LoadResult) -> dict[str, Any]:
+    """The result as `--json` gives it."""
+    return {
+        "run_id": result.run_id,
+        "load_id": result.load_id,
+        "target": result.target,
+        "table": result.table,
+        "mode": result.mode,
+        **{name: getattr(result, name) for name in _NUMBERS},
+        "seconds": result.seconds,
+        "strategy": result.strategy,
+        "changes": dict(result.changes),
+        "reasons": [_reason_object(reason) for reason in result.reasons],
+        "skipped": list(result.skipped),
+        "warnings": list(result.warnings),
+        "dry_run": result.dry_run,
+    }
+
+
+def _reason_object(reason: ReasonCount) -> dict[str, Any]:
+    return {
+        "column": reason.column,
+        "code": reason.code,
+        "rows": reason.rows,
+        "samples": [
+            {"file": file, "line": line, "value": value, "reason": text}
+            for file, line, value, text in reason.samples
+        ],
+    }
+
+
+def report(results: Sequence[LoadResult], seconds: float, *, kept: bool) -> None:
+    """Print what came of a load on stderr.
+
+    Args:
+        results: Of each table, in the order of loading.
+        seconds: Of the whole load, for several tables.
+        kept: True where refused rows are in the ledger.
+    """
+    out = console()
+    for result in results:
+        for indent, line in _lines(result):
+            if out.is_terminal:
+                out.print(Padding(line, (0, 0, 0, indent), expand=False))
+            else:
+                out.print(Text(" " * indent).append_text(line))
+    for line in _ending(results, seconds, kept=kept):
+        out.print(line)
+
+
+def _lines(result: LoadResult) -> Iterator[tuple[int, Text]]:
+    """The lines of one table, each with its indentation."""
+    yield 0, _balance(result)
+    if result.strategy:
+        yield 2, Text(plain(result.strategy), "dim")
+    if result.changes:
+        changes = ", ".join(f"{rows:,} {what}" for what, rows in result.changes.items())
+        yield 2, Text(f"changed because you said so: {plain(changes)}")
+    for warning in result.warnings:
+        yield 2, Text.assemble(("note: ", "cyan"), plain(warning))
+    for skipped in result.skipped:
+        yield 2, Text.assemble(("skipped: ", "cyan"), f"{plain(skipped)}; --again loads it")
+    for reason in result.reasons[:_REASONS]:
+        yield from _reason(reason)
+    more = result.reasons[_REASONS:]
+    if more:
+        yield 2, Text(f"and {len(more)} more reasons, each in fewer rows: penstock rejects list")
+
+
+def _balance(result: LoadResult) -> Text:
+    line = Text.assemble((plain(result.table), "bold"), f": {result.read:,} read")
+    for name, style in _COUNTS.items():
+        count = getattr(result, name)
+        if count or name == "inserted":
+            line.append(", ").append(f"{count:,} {name}", style if count else "")
+    beside = [f"{getattr(result, n):,} {n}" for n in _BESIDE if getattr(result, n)]
+    if beside:
+        line.append(f" ({', '.join(beside)})")
+    return line
+
+
+def _reason(reason: ReasonCount) -> Iterator[tuple[int, Text]]:
+    where = plain(reason.column) or "whole row"
+    text = plain(reason.samples[0][3]) if reason.samples else ""
+    rows = "1 row" if reason.rows == 1 else f"{reason.rows:,} rows"
+    yield 2, Text.assemble((where, "bold yellow"), f" {reason.code}, {rows}: ", text)
+    for file, line, value, _ in reason.samples:
+        place = f"{plain(file)} line {line:,}" if line else plain(file)
+        yield 6, Text(place if value is None else f"{place}: {_short(value)}", "dim")
+
+
+def _short(value: str) -> str:
+    shown = plain(value[: _VALUE + 1])
+    return f'"{shown}"' if len(shown) <= _VALUE else f'"{shown[:_VALUE]}..."'
+
+
+def _ending(results: Sequence[LoadResult], seconds: float, *, kept: bool) -> Iterator[Text]:
+    read = sum(result.read for result in results)
+    took = results[0].seconds if len(results) == 1 else seconds
+    line = Text(f"{took:,.1f} s" if took >= 1 else f"{took * 1000:,.0f} ms")
+    if len(results) > 1:
+        line = Text(f"{len(results)} tables, {read:,} rows, ").append(line)
+    if read and took:
+        line.append(f", {read / took:,.0f} rows/s")
+    if results[0].run_id:
+        line.append(f", run {results[0].run_id}")
+    line.stylize("dim")
+    yield line
+    if any(result.dry_run for result in results):
+        yield Text("Dry run: it was rolled back, nothing was changed.", "bold")
+        return
+    waiting = sum(result.quarantined for result in results)
+    if not waiting:
+        return
+    rows = "1 row" if waiting == 1 else f"{waiting:,} rows"
+    if not kept:
+        yield Text(f"{rows} refused, and kept nowhere: without --no-ledger they would wait.")
+        return
+    yield Text(f"{rows} {'waits' if waiting == 1 else 'wait'} in quarantine. Next:")
+    yield Text("  penstock rejects list", "bold")
+    yield Text("  penstock rejects export rejects.csv", "bold")

@@ -1,0 +1,36 @@
+"""Runs `penstock` as a user does: as a process, in a folder, with a clean environment."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+_SCRUBBED = ("PENSTOCK_", "POSTGRES_", "PG", "FORCE_COLOR", "NO_COLOR", "COLUMNS")
+
+
+def environment(**variables: str) -> dict[str, str]:
+    """The environment without what names a database, and with these variables."""
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(_SCRUBBED)}
+    return {**clean, **variables}
+
+
+def command(*arguments: str | Path) -> list[str]:
+    """The command line of the program."""
+    return [sys.executable, "-m", "penstock", *map(str, arguments)]
+
+
+def penstock(
+    folder: Path, *arguments: str | Path, **variables: str
+) -> subprocess.CompletedProcess[str]:
+    """Run the program in the folder; what it said is in `stdout` and `stderr`."""
+    return subprocess.run(
+        command(*arguments),
+        cwd=folder,
+        env=environment(**variables),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )

@@ -1,0 +1,123 @@
+"""The report of a load as it is read in a log and on a terminal of 80 columns."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from penstock.cli.report import as_object, report
+from penstock.model.result import LoadResult, ReasonCount
+
+_SAMPLES = (
+    ("sales.csv", 12, "\x1b[2Jabc", 'not an integer: "abc"'),
+    ("sales.csv", 1400, "y" * 99, 'not an integer: "yyy"'),
+)
+_RESULT = LoadResult(
+    run_id="r-1",
+    load_id="l-1",
+    target="me@localhost:5432/shop",
+    table="fact_sales",
+    mode="truncate",
+    read=1_000_000,
+    inserted=999_980,
+    ignored=8,
+    quarantined=12,
+    deleted=5000,
+    seconds=2.0,
+    strategy="direct; binary COPY",
+    changes={"rounded": 1200},
+    reasons=(ReasonCount(column="quantity", code="22P02", rows=12, samples=_SAMPLES),),
+    skipped=("old.csv (loaded before)",),
+    warnings=("left out of the input: note\x07",),
+)
+
+
+@pytest.fixture
+def no_colour(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("FORCE_COLOR", "TTY_COMPATIBLE", "NO_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_a_log_gets_whole_lines_in_order(
+    no_colour: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report([_RESULT], 9.0, kept=True)
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.splitlines() == [
+        "fact_sales: 1,000,000 read, 999,980 inserted, 8 ignored, 12 quarantined (5,000 deleted)",
+        "  direct; binary COPY",
+        "  changed because you said so: 1,200 rounded",
+        r"  note: left out of the input: note\x07",
+        "  skipped: old.csv (loaded before); --again loads it",
+        '  quantity 22P02, 12 rows: not an integer: "abc"',
+        r'      sales.csv line 12: "\x1b[2Jabc"',
+        f'      sales.csv line 1,400: "{"y" * 40}..."',
+        "2.0 s, 500,000 rows/s, run r-1",
+        "12 rows wait in quarantine. Next:",
+        "  penstock rejects list",
+        "  penstock rejects export rejects.csv",
+    ]
+
+
+def test_a_terminal_gets_colours_and_lines_of_its_width(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "80")
+    report([_RESULT], 9.0, kept=True)
+    said = capsys.readouterr().err
+    assert "\x1b[1m" in said
+    assert "\x1b[2J" not in said
+    assert "\x07" not in said
+
+
+def test_refused_rows_without_a_ledger_do_not_wait(
+    no_colour: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report([_RESULT], 1.0, kept=False)
+    said = capsys.readouterr().err
+    assert "wait in quarantine" not in said
+    assert "12 rows refused, and kept nowhere" in said
+
+
+def test_several_tables_have_one_time(no_colour: None, capsys: pytest.CaptureFixture[str]) -> None:
+    report([_RESULT, _RESULT], 4.0, kept=True)
+    said = capsys.readouterr().err
+    assert "2 tables, 2,000,000 rows, 4.0 s, 500,000 rows/s, run r-1" in said
+    assert "24 rows wait" in said
+
+
+def test_the_json_object_has_the_books_and_the_reasons() -> None:
+    found = json.loads(json.dumps(as_object(_RESULT)))
+    assert list(found) == [
+        "run_id",
+        "load_id",
+        "target",
+        "table",
+        "mode",
+        "read",
+        "inserted",
+        "updated",
+        "unchanged",
+        "deleted",
+        "inferred",
+        "ignored",
+        "filtered",
+        "quarantined",
+        "seconds",
+        "strategy",
+        "changes",
+        "reasons",
+        "skipped",
+        "warnings",
+        "dry_run",
+    ]
+    assert found["reasons"][0]["samples"][0] == {
+        "file": "sales.csv",
+        "line": 12,
+        "value": "\x1b[2Jabc",
+        "reason": 'not an integer: "abc"',
+    }
