@@ -23,8 +23,12 @@ def split_name(text: str) -> tuple[str | None, str]:
     """
     parts: list[str] = [""]
     quoted = False
-    for char in text:
-        if char == '"':
+    chars = iter(enumerate(text))
+    for place, char in chars:
+        if char == '"' and quoted and text[place + 1 : place + 2] == '"':
+            parts[-1] += '"'  # doubled inside quotes: itself
+            next(chars)
+        elif char == '"':
             quoted = not quoted
         elif char == "." and not quoted:
             parts.append("")
