@@ -87,8 +87,17 @@ def say(text: str, style: str = "") -> None:
 
 
 def answer(value: dict[str, Any]) -> None:
-    """One JSON object on stdout; ASCII, so that no terminal or encoding can spoil it."""
-    print(json.dumps(value), flush=True)  # noqa: T201  this is the command's answer
+    """One JSON object on stdout; ASCII, so that no terminal or encoding can spoil it.
+
+    Where nobody takes it (a full disk, a closed pipe), stderr says so, and the exit code stays
+    that of the work: it was done or not.
+    """
+    try:
+        print(json.dumps(value), flush=True)  # noqa: T201  this is the command's answer
+    except OSError as error:
+        # Otherwise Python tries again when it ends, and fails in its own words.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        say(f"The JSON answer could not be written: {error.strerror}.", "yellow")
 
 
 def fail(message: str, exit_code: int, *, code: str = "", as_json: bool = False) -> int:

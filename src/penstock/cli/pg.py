@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from penstock.cli import answer
 from penstock.errors import PenstockError, TargetError
 
 if TYPE_CHECKING:
@@ -23,6 +24,31 @@ pg_app = typer.Typer(
     "not for production data.",
 )
 
+_START_EXAMPLES = """
+[bold]Examples[/bold]
+  penstock pg start
+  penstock pg start --folder shop --json
+"""
+
+_STOP_EXAMPLES = """
+[bold]Examples[/bold]
+  penstock pg stop
+  penstock pg stop --folder shop
+"""
+
+_STATUS_EXAMPLES = """
+[bold]Examples[/bold]
+  penstock pg status
+  penstock pg status --json
+"""
+
+_PSQL_EXAMPLES = """
+[bold]Examples[/bold]
+  penstock pg psql
+  penstock pg psql -c "select * from penstock.runs"
+  penstock pg psql --folder shop -- --csv -f report.sql
+"""
+
 Folder = Annotated[
     Path, typer.Option("--folder", metavar="DIR", help="The project folder; default this one.")
 ]
@@ -30,15 +56,11 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard 
 _HERE = Path()
 
 
-@pg_app.command()
+@pg_app.command(epilog=_START_EXAMPLES)
 def start(folder: Folder = _HERE, as_json: Json = False) -> None:
     """Start the server of this folder; make it first if there is none.
 
     It goes on running after the command has ended, until `penstock pg stop`.
-
-    Examples:
-    penstock pg start
-    penstock pg start --folder shop --json
     """
     with _answering(as_json):
         cluster = _cluster(folder)
@@ -53,14 +75,9 @@ def start(folder: Folder = _HERE, as_json: Json = False) -> None:
         _answer(cluster, as_json, started=started)
 
 
-@pg_app.command()
+@pg_app.command(epilog=_STOP_EXAMPLES)
 def stop(folder: Folder = _HERE, as_json: Json = False) -> None:
-    """Stop the server of this folder; open sessions are ended, the data stays.
-
-    Examples:
-    penstock pg stop
-    penstock pg stop --folder shop
-    """
+    """Stop the server of this folder; open sessions are ended, the data stays."""
     with _answering(as_json):
         cluster = _cluster(folder)
         stopped = cluster.stop()
@@ -68,14 +85,9 @@ def stop(folder: Folder = _HERE, as_json: Json = False) -> None:
         _answer(cluster, as_json, stopped=stopped)
 
 
-@pg_app.command()
+@pg_app.command(epilog=_STATUS_EXAMPLES)
 def status(folder: Folder = _HERE, as_json: Json = False) -> None:
-    """Say whether the server of this folder runs, and where it listens.
-
-    Examples:
-    penstock pg status
-    penstock pg status --json
-    """
+    """Say whether the server of this folder runs, and where it listens."""
     with _answering(as_json):
         cluster = _cluster(folder)
         found = cluster.status()
@@ -89,15 +101,12 @@ def status(folder: Folder = _HERE, as_json: Json = False) -> None:
         _answer(cluster, as_json)
 
 
-@pg_app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+@pg_app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+    epilog=_PSQL_EXAMPLES,
+)
 def psql(context: typer.Context, folder: Folder = _HERE) -> None:
-    """Open psql on database penstock of this folder; further arguments are psql's.
-
-    Examples:
-    penstock pg psql
-    penstock pg psql -c "select * from penstock.runs"
-    penstock pg psql --folder shop -- --csv -f report.sql
-    """
+    """Open psql on database penstock of this folder; further arguments are psql's."""
     with _answering(as_json=False):
         cluster = _cluster(folder)
         found = cluster.status()
@@ -147,7 +156,7 @@ def _answering(as_json: bool) -> Iterator[None]:
     try:
         yield
     except PenstockError as problem:
-        _say(problem.message)
-        if as_json:
-            typer.echo(json.dumps({"error": problem.message, "code": problem.code or None}))
-        raise typer.Exit(problem.exit_code) from None
+        exit_code = answer.fail(
+            problem.message, problem.exit_code, code=problem.code, as_json=as_json
+        )
+        raise typer.Exit(exit_code) from None

@@ -374,3 +374,22 @@ def _on_terminal(folder: Path, *arguments: str, **variables: Any) -> bytes:
     os.close(ours)
     assert process.wait(timeout=30) == 3
     return said
+
+
+def test_an_answer_that_nobody_takes_does_not_change_the_outcome(
+    shop: Database, folder: Path
+) -> None:
+    with Path("/dev/full").open("w", encoding="ascii") as full:
+        said = subprocess.run(
+            command("load", "customers.csv", "--json"),
+            cwd=folder,
+            env=environment(PENSTOCK_DSN=shop.url),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert said.returncode == 0
+    assert "could not be written: No space left on device" in said.stderr
+    assert "Traceback" not in said.stderr
+    assert counted(shop, "customers") == 2

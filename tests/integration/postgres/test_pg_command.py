@@ -86,7 +86,7 @@ def test_an_error_is_told_in_both_forms_with_its_exit_code(
         [*PENSTOCK_PG, "start", "--json"], cwd=project, capture_output=True, text=True, check=False
     )
     assert failed.returncode == 2
-    assert "there is no initdb" in json.loads(failed.stdout)["error"]
+    assert "there is no initdb" in json.loads(failed.stdout)["error"]["message"]
     assert "there is no initdb" in failed.stderr
 
 

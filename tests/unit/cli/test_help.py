@@ -46,6 +46,7 @@ def test_every_command_has_help_with_examples_within_80_columns(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")
+    groups = {(), *(path[:-1] for path in _all_commands())}
     for path in _all_commands():
         app([*path, "--help"], prog_name="penstock", standalone_mode=False)
         said = capsys.readouterr().out
@@ -53,7 +54,7 @@ def test_every_command_has_help_with_examples_within_80_columns(
         assert "<bool>" not in said
         assert "list[str]" not in said
         assert max(map(len, said.splitlines())) <= 80
-        assert said.count("penstock") > 1, f"no example: {path}"
+        assert path in groups or "Examples" in said, f"no example: {path}"
 
 
 def test_the_options_of_load_stand_in_panels() -> None:
