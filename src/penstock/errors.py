@@ -13,7 +13,7 @@
     └── TryAgain                  75: locked, busy or cut off; nothing changed
 
 What differs is an attribute, not a class: `code` is an SQLSTATE or a rule name.
-Not for: bad rows. A bad row is a value (`penstock.model.reject`), never an exception.
+Not for: bad rows. A bad row is a value (`penstock.loading.spool`), never an exception.
 """
 
 from __future__ import annotations

@@ -6,18 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from penstock.errors import SourceError, UsageError
+from penstock.formats.csv.header import plain_name
 from penstock.model.batch import LINE, ROW
 from penstock.model.options import LoadOptions
 from penstock.model.table import Column, TableSpec
 from penstock.postgres.catalog import nearest
-
-_NOT_COUNTING = str.maketrans("", "", " ._-\t\u00a0")
-
-
-def folded(name: str) -> str:
-    """The name with case, blanks, dots, dashes and underscores not counting."""
-    return name.casefold().translate(_NOT_COUNTING)
-
 
 @dataclass(frozen=True, slots=True)
 class Matching:
@@ -91,12 +84,12 @@ class _Targets:
         self.exact = {column.name: column for column in spec.columns}
         self.folded: dict[str, list[Column]] = {}
         for column in spec.columns:
-            self.folded.setdefault(folded(column.name), []).append(column)
+            self.folded.setdefault(plain_name(column.name), []).append(column)
 
     def find(self, name: str) -> Column | None:
         if name in self.exact:
             return self.exact[name]
-        alike = self.folded.get(folded(name), [])
+        alike = self.folded.get(plain_name(name), [])
         return alike[0] if len(alike) == 1 else None
 
 
@@ -106,7 +99,7 @@ def _renamed(
     renamed = {}
     for old, new in options.columns.items():
         found = [name for name in source if name == old] or [
-            name for name in source if folded(name) == folded(old)
+            name for name in source if plain_name(name) == plain_name(old)
         ]
         if len(found) != 1:
             raise UsageError(

@@ -14,7 +14,7 @@ from typing import Any
 import psycopg
 
 from penstock.errors import SourceError, UsageError
-from penstock.loading.columns import folded
+from penstock.formats.csv.header import plain_name
 from penstock.model.table import TableName
 from penstock.postgres.catalog import find_table, loadable_names, nearest, read_spec
 
@@ -83,10 +83,10 @@ def _stem(path: Path) -> str:
 
 
 def _tables_for(path: Path, tables: Sequence[str]) -> list[str]:
-    stem = folded(_stem(path))
-    plain = [table for table in tables if folded(table) == stem]
+    stem = plain_name(_stem(path))
+    plain = [table for table in tables if plain_name(table) == stem]
     return plain or [
-        table for table in tables if folded(table) in [prefix + stem for prefix in _PREFIXES]
+        table for table in tables if plain_name(table) in [prefix + stem for prefix in _PREFIXES]
     ]
 
 
