@@ -12,6 +12,7 @@ from penstock.model.options import LoadOptions
 from penstock.model.table import Column, TableSpec
 from penstock.postgres.catalog import nearest
 
+
 @dataclass(frozen=True, slots=True)
 class Matching:
     """Which source column fills which target column.
