@@ -205,6 +205,15 @@ class Flags:
         _option(_HAPPENS, "Keep no record in the schema penstock, and no rejects.", "--no-ledger"),
     ] = False
     dsn: Dsn = None
+    rejects: Annotated[
+        str | None,
+        _option(
+            _OUTPUT,
+            "Also write the refused rows there, as .csv or .xlsx, to correct them.",
+            "--rejects",
+            metavar="FILE",
+        ),
+    ] = None
     rejects_ok: Annotated[
         bool, _option(_OUTPUT, "Exit 0, not 3, where rows wait in quarantine.", "--rejects-ok")
     ] = False

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from penstock.cli import answer
+from penstock.cli import answer, rejects_file
 from penstock.cli.arguments import files_and_table, names_of
 from penstock.cli.database import Database, database
 from penstock.cli.flags import Flags, takes_flags
+from penstock.errors import LoadError, PenstockError
 from penstock.model.options import LoadMode
 
 if TYPE_CHECKING:
@@ -139,6 +140,8 @@ def _carry_out(
     """Run a load with its progress and its report; gives the results and the seconds."""
     from penstock.cli.progress import Watch
 
+    if flags.rejects is not None:
+        rejects_file.check(flags.rejects, ledger=not flags.no_ledger, dry_run=flags.dry_run)
     where = database(flags.dsn)
     if not flags.quiet:
         _introduce(where)
@@ -150,12 +153,30 @@ def _carry_out(
             results = run(where.dsn, options, answer.command_line(sys.argv[1:]))
     except KeyboardInterrupt:
         raise answer.interrupted(watch.what_became()) from None
+    except LoadError:
+        if flags.rejects is not None:
+            _write(lambda path: rejects_file.after_failure(where.dsn, path), flags)
+        raise
     seconds = time.perf_counter() - began
     if not flags.quiet:
         from penstock.cli.report import report
 
         report(results, seconds, kept=not flags.no_ledger)
+    if flags.rejects is not None:
+        _write(lambda path: rejects_file.after_load(where.dsn, path, results), flags)
     return results, seconds
+
+
+def _write(write: Callable[[str], str], flags: Flags) -> None:
+    """Write the file of `--rejects`; what became of the load is told whether that works or not."""
+    path = flags.rejects or ""
+    try:
+        said = write(path)
+    except (PenstockError, OSError) as error:
+        answer.say(f"{path} was not written: {error}", "yellow")
+        return
+    if said and not flags.quiet:
+        answer.say(said)
 
 
 def _introduce(where: Database) -> None:

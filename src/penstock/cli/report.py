@@ -33,6 +33,8 @@ _NUMBERS = (
     "filtered",
     "quarantined",
 )
+#: Characters of a run's id that are shown; `penstock runs show` takes them.
+_RUN = 8
 #: Reasons of one table that are told one by one.
 _REASONS = 12
 #: Characters of a refused value that are shown.
@@ -144,7 +146,7 @@ def _ending(results: Sequence[LoadResult], seconds: float, *, kept: bool) -> Ite
     if read and took:
         line.append(f", {read / took:,.0f} rows/s")
     if results[0].run_id:
-        line.append(f", run {results[0].run_id}")
+        line.append(f", run {results[0].run_id[:_RUN]}")
     line.stylize("dim")
     yield line
     if any(result.dry_run for result in results):

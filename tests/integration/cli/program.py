@@ -6,6 +6,9 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
+
+from tests.fixtures.postgres import Database
 
 _SCRUBBED = ("PENSTOCK_", "POSTGRES_", "PG", "FORCE_COLOR", "NO_COLOR", "COLUMNS")
 
@@ -34,3 +37,17 @@ def penstock(
         check=False,
         timeout=60,
     )
+
+
+def counted(database: Database, table: str) -> int:
+    """Rows of a table."""
+    with database.connect() as connection:
+        row = connection.execute(f"select count(*) from {table}".encode()).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def label(url: str) -> str:
+    """How Penstock names the database of a URL."""
+    parts = urlsplit(url)
+    return f"{parts.username}@{parts.hostname}:{parts.port}{parts.path}"

@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import pty
 import secrets
-import signal
-import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import psycopg
@@ -20,46 +13,13 @@ import pytest
 
 from penstock.postgres.embedded import Cluster
 from tests.fixtures.postgres import Database
-from tests.integration.cli.program import command, environment, penstock
+from tests.integration.cli.program import counted, label, penstock
 
-SHOP = """
-create table customers (customer_id int primary key, name text not null);
-create table orders (
-    order_id int primary key, customer_id int references customers, amount numeric(8,2));
-"""
 KEYS = [
     *("run_id", "load_id", "target", "table", "mode", "read", "inserted", "updated"),
     *("unchanged", "deleted", "inferred", "ignored", "filtered", "quarantined", "seconds"),
     *("strategy", "changes", "reasons", "skipped", "warnings", "dry_run"),
 ]
-
-
-@pytest.fixture
-def shop(database: Database) -> Database:
-    with database.connect() as connection:
-        connection.execute(SHOP)
-    return database
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    (tmp_path / "customers.csv").write_text("customer_id,name\n1,Ann\n2,Bob\n", encoding="utf-8")
-    (tmp_path / "orders.csv").write_text(
-        "order_id,customer_id,amount\n10,1,9.50\n11,2,1\n12,7,2\n", encoding="utf-8"
-    )
-    return tmp_path
-
-
-def counted(database: Database, table: str) -> int:
-    with database.connect() as connection:
-        row = connection.execute(f"select count(*) from {table}".encode()).fetchone()  # noqa: S608
-    assert row is not None
-    return int(row[0])
-
-
-def label(url: str) -> str:
-    parts = urlsplit(url)
-    return f"{parts.username}@{parts.hostname}:{parts.port}{parts.path}"
 
 
 def test_all_rows_landed_is_exit_0(shop: Database, folder: Path) -> None:
@@ -301,95 +261,5 @@ def test_the_server_of_the_folder_is_started_where_nothing_else_is_named(project
         connection.execute("create table public.t (a int)")
     said = penstock(project, "load", "t.csv", "--json")
     assert said.returncode == 0
-    assert json.loads(said.stdout)["target"] == f"penstock@127.0.0.1:{cluster.port}/penstock"
+    assert json.loads(said.stdout)["target"] == label(cluster.url)
     assert "was started" not in said.stderr
-
-
-def test_an_interrupted_load_is_calm_and_changes_nothing(shop: Database, folder: Path) -> None:
-    arguments = ("load-star", ".", "--max-rejects", "all")
-    with psycopg.connect(shop.url) as reader:
-        reader.execute("select count(*) from customers")
-        process = subprocess.Popen(
-            command(*arguments),
-            cwd=folder,
-            env=environment(PENSTOCK_DSN=shop.url),
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        _await_lock(shop)
-        process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=30)
-    assert process.returncode == 130
-    assert said.splitlines()[1:] == [
-        "Error: Interrupted: the load was rolled back, nothing was changed."
-    ]
-    assert counted(shop, "customers") == 0
-
-
-def _await_lock(database: Database) -> None:
-    """Wait until a load waits for a lock, or pauses between two tries."""
-    query = (
-        "select 1 from pg_stat_activity where application_name = 'penstock' "
-        "and (wait_event_type = 'Lock' or state = 'idle in transaction') "
-        "and query ilike '%%lock%%' and datname = %s"
-    )
-    deadline = time.monotonic() + 20
-    with database.connect() as connection:
-        while connection.execute(query, [database.name]).fetchone() is None:
-            assert time.monotonic() < deadline, "the load does not wait for a lock"
-            time.sleep(0.02)
-
-
-def test_a_terminal_shows_colours_and_no_control_characters_of_values(
-    shop: Database, folder: Path
-) -> None:
-    (folder / "customers.csv").write_text(
-        "customer_id,name\n1,Ann\n\x1b[2J\x07evil,Bob\n", encoding="utf-8"
-    )
-    said = _on_terminal(
-        folder, "load", "customers.csv", "--max-rejects", "1", PENSTOCK_DSN=shop.url
-    )
-    assert b"\x1b[1m" in said
-    assert b"\x1b[2J" not in said
-    assert b"\x07" not in said
-    assert rb"\x1b[2J\x07evil" in said
-
-
-def _on_terminal(folder: Path, *arguments: str, **variables: Any) -> bytes:
-    """What the program writes on a terminal of 80 columns."""
-    ours, theirs = pty.openpty()
-    process = subprocess.Popen(
-        command(*arguments),
-        cwd=folder,
-        env=environment(TERM="xterm", COLUMNS="80", **variables),
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-    )
-    os.close(theirs)
-    said = b""
-    with contextlib.suppress(OSError):  # EIO: the other end is closed
-        while block := os.read(ours, 4096):
-            said += block
-    os.close(ours)
-    assert process.wait(timeout=30) == 3
-    return said
-
-
-def test_an_answer_that_nobody_takes_does_not_change_the_outcome(
-    shop: Database, folder: Path
-) -> None:
-    with Path("/dev/full").open("w", encoding="ascii") as full:
-        said = subprocess.run(
-            command("load", "customers.csv", "--json"),
-            cwd=folder,
-            env=environment(PENSTOCK_DSN=shop.url),
-            stdout=full,
-            stderr=subprocess.PIPE,
-            text=True,
-            check=False,
-        )
-    assert said.returncode == 0
-    assert "could not be written: No space left on device" in said.stderr
-    assert "Traceback" not in said.stderr
-    assert counted(shop, "customers") == 2
