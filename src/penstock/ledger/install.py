@@ -46,7 +46,7 @@ def ensure(connection: psycopg.Connection[Any], conninfo: str) -> bool:
                 code="42501",
             ) from None
         if row is not None and row[0] >= HEAD:
-            missing = [r[0] for r in connection.execute(_SQL["rights"])]
+            missing = missing_rights(connection)
             if missing:
                 raise TargetError(
                     f"This role lacks rights on the penstock schema ({', '.join(missing)}). Grant "
@@ -65,8 +65,17 @@ def ensure(connection: psycopg.Connection[Any], conninfo: str) -> bool:
     return True
 
 
+def missing_rights(connection: psycopg.Connection[Any]) -> list[str]:
+    """What a loader needs and this role does not have, such as `runs: INSERT`."""
+    return [row[0] for row in connection.execute(_SQL["rights"])]
+
+
 def upgrade(conninfo: str) -> None:
-    """Run the missing revisions, under an advisory lock, in one transaction."""
+    """Run the missing revisions, under an advisory lock, in one transaction.
+
+    Raises:
+        psycopg.Error: The server refused.
+    """
     import alembic.command
     import alembic.config
     import sqlalchemy
@@ -79,12 +88,18 @@ def upgrade(conninfo: str) -> None:
         creator=lambda: psycopg.connect(conninfo, prepare_threshold=None),
         poolclass=sqlalchemy.NullPool,
     )
-    with engine.begin() as connection:
-        connection.exec_driver_sql("select pg_advisory_xact_lock(%s)", (_LOCK,))
-        connection.exec_driver_sql("create schema if not exists penstock")
-        config.attributes["connection"] = connection
-        alembic.command.upgrade(config, "head")
-    engine.dispose()
+    try:
+        with engine.begin() as connection:
+            connection.exec_driver_sql("select pg_advisory_xact_lock(%s)", (_LOCK,))
+            connection.exec_driver_sql("create schema if not exists penstock")
+            config.attributes["connection"] = connection
+            alembic.command.upgrade(config, "head")
+    except sqlalchemy.exc.DBAPIError as error:
+        if isinstance(error.orig, psycopg.Error):
+            raise error.orig from None
+        raise
+    finally:
+        engine.dispose()
 
 
 def revision(connection: psycopg.Connection[Any]) -> Mapping[str, Any]:

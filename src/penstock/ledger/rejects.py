@@ -17,8 +17,6 @@ from penstock.postgres.queries import queries
 _SQL = queries("penstock.ledger.sql", "rejects.sql")
 
 _INTEGERS = ("int2", "int4", "int8")
-#: Text that jsonb refuses although JSON allows it (PostgreSQL chapter "JSON Types").
-_NOT_IN_JSONB = ("\\u0000",)
 
 
 def write(
@@ -99,7 +97,7 @@ def resolve(
     return connection.execute(
         sql.SQL(
             "update penstock.rejects r set status = 'resolved', closed_by = {load}::uuid, "
-            "note = 'a later load brought the row' where r.reject_id = any (%s) "
+            "closed_at = clock_timestamp(), note = 'a later load brought the row' where r.reject_id = any (%s) "
             "and r.status = 'waiting' and r.last_load <> {load}::uuid "
             "and exists (select from {table} t where {same})"
         ).format(load=sql.Literal(load_id), table=qualified(spec.name), same=_key_is(spec)),
@@ -143,9 +141,8 @@ def _incoming(
             for row, line, raw, values, columns, codes, reasons, bad, key in frame.iter_rows():
                 source, record = origin(row)
                 mark = _fingerprint(table, raw, values, met)
-                lossless = values if values and _fits_jsonb(values) else None
                 copy.write_row(
-                    [mark, source, record, line, raw, lossless, columns, codes, reasons, bad, key]
+                    [mark, source, record, line, raw, values, columns, codes, reasons, bad, key]
                 )
                 count += 1
     return count
@@ -161,7 +158,3 @@ def _fingerprint(table: TableName, raw: bytes, values: str | None, met: dict[byt
         return plain
     content.update(b"\0" + str(met[plain]).encode())
     return content.digest()
-
-
-def _fits_jsonb(text: str) -> bool:
-    return not any(refused in text for refused in _NOT_IN_JSONB)

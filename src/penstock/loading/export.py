@@ -162,14 +162,15 @@ def export_spools(path: str | Path, parts: Sequence[SpoolPart]) -> int:
         UsageError: As `export_rejects`.
     """
     layouts: dict[tuple[str, ...], None] = {}
+    tables: set[TableName] = set()
     with_raw = False
     for part in parts:
         for frame in part.frames():
+            tables.add(part.table)
             with_raw = with_raw or frame["values"].null_count() > 0
-            # Rows of one input have the same columns; telling them apart by text is enough.
             for text in frame["values"].drop_nulls():
                 layouts[tuple(json.loads(text))] = None
-    layout = _Layout(names=_merged(layouts), tables=len(parts), with_raw=with_raw)
+    layout = _Layout(names=_merged(layouts), tables=len(tables), with_raw=with_raw)
     return _write(Path(path), layout, _spooled(parts))
 
 

@@ -1,8 +1,11 @@
 -- Queries of the ledger.
 
 -- name: state
--- Is the ledger there, at which revision, and what may this role do about it?
-select to_regclass('penstock.runs') is not null as there,
+-- Is the ledger there, and what may this role do about it? Asked of the catalog, because looking
+-- up a name in a schema is refused to a role without rights on it.
+select exists (select from pg_catalog.pg_class c
+               join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+               where n.nspname = 'penstock' and c.relname = 'runs') as there,
        exists (select from pg_catalog.pg_namespace where nspname = 'penstock') as has_schema,
        has_database_privilege(current_database(), 'CREATE') as may_create,
        (select pg_has_role(nspowner, 'USAGE') from pg_catalog.pg_namespace

@@ -4,7 +4,7 @@
 -- Rejects arrive by COPY in a table of the transaction's own.
 create temporary table penstock_rejects_in (
     fingerprint bytea not null, source text not null, record bigint not null,
-    line bigint not null, raw bytea not null, raw_values jsonb, columns text[] not null,
+    line bigint not null, raw bytea not null, raw_values json, columns text[] not null,
     codes text[] not null, reasons text[] not null, bad_values text[] not null, key text[]
 ) on commit drop;
 
@@ -34,7 +34,8 @@ order by i.source, i.record;
 -- name: supersede
 -- The table was emptied and filled anew: what was refused before and did not come again is over.
 update penstock.rejects
-set status = 'resolved', closed_by = %(load_id)s, note = 'the table was emptied and filled anew'
+set status = 'resolved', closed_at = clock_timestamp(), closed_by = %(load_id)s,
+    note = 'the table was emptied and filled anew'
 where schema_name = %(schema)s and table_name = %(table)s and status = 'waiting'
   and last_load <> %(load_id)s;
 

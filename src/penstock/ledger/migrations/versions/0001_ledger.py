@@ -57,6 +57,9 @@ create table penstock.loads (
         read = inserted + updated + unchanged + ignored + filtered + quarantined)
 )
 """
+# `raw_values` is json, not jsonb: it keeps the order of the source's columns, and any text.
+# `pattern` names the combination of columns and codes in eight bytes, so that the index `patterns`
+# answers what waits, and why, without the rows: 0.1 s for a million of them.
 _REJECTS = """
 create table penstock.rejects (
     reject_id bigint generated always as identity primary key,
@@ -68,7 +71,7 @@ create table penstock.rejects (
     record bigint not null,
     line bigint not null,
     raw bytea not null,
-    raw_values jsonb,
+    raw_values json,
     columns text[] not null,
     codes text[] not null,
     reasons text[] not null,
@@ -80,8 +83,12 @@ create table penstock.rejects (
     first_seen timestamptz not null default clock_timestamp(),
     last_seen timestamptz not null default clock_timestamp(),
     last_load uuid not null,
+    closed_at timestamptz,
     closed_by uuid,
-    note text
+    discarded_by text,
+    note text,
+    pattern bigint generated always as
+        (hash_array_extended(columns, hash_array_extended(codes, 0))) stored
 )
 """
 _FILES = """
@@ -114,8 +121,12 @@ _INDEXES = [
     "create index on penstock.loads (schema_name, table_name, started_at desc)",
     "create unique index waiting on penstock.rejects (schema_name, table_name, fingerprint) "
     "where status = 'waiting'",
+    "create index patterns on penstock.rejects (schema_name, table_name, status, pattern) "
+    "include (reject_id, first_seen, last_seen)",
     "create index on penstock.rejects (load_id)",
-    "create index on penstock.rejects (last_seen)",
+    "create index on penstock.rejects (last_load)",
+    "create index closed on penstock.rejects ((coalesce(closed_at, last_seen))) "
+    "where status <> 'waiting'",
 ]
 
 

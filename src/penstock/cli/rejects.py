@@ -1,0 +1,290 @@
+"""`penstock rejects`: what was refused, why, and what becomes of it. Not for: loading it again."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from penstock.cli import answer
+from penstock.cli.connected import AsJson, connected, rows_text, table_named, who
+from penstock.cli.database import Dsn
+from penstock.cli.help import Command
+from penstock.errors import UsageError
+
+if TYPE_CHECKING:
+    import psycopg
+
+    from penstock.ledger.quarantine import Selection
+
+rejects_app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    help="Rows that were refused: list, show, export, discard, purge.",
+)
+
+LIST_EXAMPLES = """
+[bold]Examples[/bold]
+  penstock rejects list
+  penstock rejects list fact_sales --status all
+  penstock rejects list --json
+"""
+SHOW_EXAMPLES = """
+[bold]Examples[/bold]
+  penstock rejects show 17
+  penstock rejects show 17 18 --json
+"""
+EXPORT_EXAMPLES = """
+[bold]Examples[/bold]
+  penstock rejects export rejects.csv
+  penstock rejects export sales.xlsx fact_sales --code 23503
+  penstock rejects export failed.csv --load 3f2a91
+
+The first columns say which row and why, the others are the row as it came. A
+field that a spreadsheet would run as a formula begins with an apostrophe.
+"""
+DISCARD_EXAMPLES = """
+[bold]Examples[/bold]
+  penstock rejects discard --id 17 --id 18 --note "test orders"
+  penstock rejects discard fact_sales --code 23503 --note "closed shops" --yes
+"""
+PURGE_EXAMPLES = """
+[bold]Examples[/bold]
+  penstock rejects purge
+  penstock rejects purge --days 365 --json
+"""
+
+Ids = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--id", metavar="N", show_default=False, help="These rows: --id 17 --id 18, or --id 17,18."
+    ),
+]
+Code = Annotated[
+    str | None,
+    typer.Option("--code", metavar="CODE", show_default=False, help="Refused with this code."),
+]
+Column = Annotated[
+    str | None,
+    typer.Option(
+        "--column", metavar="COLUMN", show_default=False, help="Refused because of this column."
+    ),
+]
+Load = Annotated[
+    str | None,
+    typer.Option(
+        "--load",
+        metavar="ID",
+        show_default=False,
+        help="Met by this load, or by this run (the beginning of the id is enough).",
+    ),
+]
+TableName = Annotated[
+    str | None, typer.Argument(metavar="[TABLE]", show_default=False, help="Only of this table.")
+]
+_STATUS_HELP = "waiting, replayed, resolved, discarded, void (of failed loads), or all."
+
+
+@rejects_app.command("list", cls=Command, epilog=LIST_EXAMPLES)
+def list_rejects(
+    table: TableName = None,
+    status: Annotated[
+        str, typer.Option("--status", metavar="STATUS", help=_STATUS_HELP)
+    ] = "waiting",
+    dsn: Dsn = None,
+    as_json: AsJson = False,
+) -> None:
+    """List what was refused and why: by table, column and code, with a sample."""
+    from penstock.cli.refused import group_object, print_groups
+    from penstock.ledger.quarantine import groups
+
+    statuses = _statuses(status)
+    with connected(dsn, "list the rejects") as (where, connection):
+        found = groups(connection, table_named(connection, table), statuses)
+    print_groups(found)
+    if not found:
+        what = "is refused" if status == "all" else f"is {status}"
+        answer.say(f"No row {'waits' if status == 'waiting' else what}.")
+    elif status == "waiting":
+        answer.say("Next: penstock rejects export rejects.csv")
+    if as_json:
+        answer.answer({"target": where.label, "groups": [group_object(one) for one in found]})
+
+
+@rejects_app.command(cls=Command, epilog=SHOW_EXAMPLES)
+def show(
+    ids: Annotated[
+        list[str], typer.Argument(metavar="ID...", show_default=False, help="Numbers of rejects.")
+    ],
+    dsn: Dsn = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show refused rows whole: where they came from, every reason, every value."""
+    from penstock.cli.refused import print_reject, reject_object
+    from penstock.ledger.quarantine import Selection, find
+
+    wanted = _ids(ids) or ()
+    with connected(dsn, "show the rejects") as (where, connection):
+        found = find(connection, Selection(ids=wanted, statuses=None))
+    missing = sorted(set(wanted) - {one.reject_id for one in found})
+    if missing:
+        raise UsageError(
+            f"There is no reject {', '.join(map(str, missing))}: penstock rejects list"
+        )
+    for one in found:
+        print_reject(one)
+    if as_json:
+        answer.answer({"target": where.label, "rejects": [reject_object(one) for one in found]})
+
+
+@rejects_app.command(cls=Command, epilog=EXPORT_EXAMPLES)
+def export(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", show_default=False, help="A .csv or .xlsx to write.")
+    ],
+    table: TableName = None,
+    ids: Ids = None,
+    load: Load = None,
+    code: Code = None,
+    column: Column = None,
+    status: Annotated[
+        str | None,
+        typer.Option(
+            "--status",
+            metavar="STATUS",
+            show_default=False,
+            help=f"{_STATUS_HELP} Default: waiting; with --id or --load, all.",
+        ),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the file where it is there already.")
+    ] = False,
+    dsn: Dsn = None,
+    as_json: AsJson = False,
+) -> None:
+    """Export refused rows, one line each, to be corrected and loaded again."""
+    from penstock.loading.export import check_path, export_rejects
+
+    check_path(file)
+    if file.exists() and not overwrite:
+        raise UsageError(f"{file} is there already: choose another name, or pass --overwrite")
+    with connected(dsn, "export the rejects") as (where, connection):
+        what = _selection(connection, table, ids, load, code=code, column=column, status=status)
+        rows = export_rejects(connection, file, what)
+    answer.say(f"{rows_text(rows)} written to {file}")
+    if as_json:
+        answer.answer({"target": where.label, "file": str(file), "rows": rows})
+
+
+@rejects_app.command(cls=Command, epilog=DISCARD_EXAMPLES)
+def discard(
+    table: TableName = None,
+    ids: Ids = None,
+    load: Load = None,
+    code: Code = None,
+    column: Column = None,
+    note: Annotated[
+        str, typer.Option("--note", metavar="TEXT", show_default=False, help="Why; it is kept.")
+    ] = "",
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    dsn: Dsn = None,
+    as_json: AsJson = False,
+) -> None:
+    """Discard waiting rows: they stay in the ledger, closed, with your name and note."""
+    from penstock.ledger import quarantine
+
+    if not (table or ids or load):
+        raise UsageError("Say which rows: --id N, a TABLE (with --code or --column), or --load ID")
+    with connected(dsn, "discard the rejects") as (where, connection):
+        what = _selection(connection, table, ids, load, code=code, column=column, status="waiting")
+        waiting = quarantine.number(connection, what)
+        if waiting and not yes:
+            _confirm(waiting)
+        rows = quarantine.discard(connection, what, note=note, who=who())
+    answer.say(f"{rows_text(rows)} discarded." if rows else "No such row waits.")
+    if as_json:
+        answer.answer({"target": where.label, "discarded": rows})
+
+
+@rejects_app.command(cls=Command, epilog=PURGE_EXAMPLES)
+def purge(
+    days: Annotated[
+        int, typer.Option("--days", metavar="N", min=0, help="Keep what was closed since.")
+    ] = 90,
+    dsn: Dsn = None,
+    as_json: AsJson = False,
+) -> None:
+    """Delete rejects that were closed long ago; what waits is never deleted.
+
+    Rows of loads that failed count from the day of the load. Only the ledger's owner
+    may delete.
+    """
+    from penstock.ledger import quarantine
+
+    with connected(dsn, "purge the rejects") as (where, connection):
+        rows = quarantine.purge(connection, days)
+    answer.say(f"{rows_text(rows)} purged.")
+    if as_json:
+        answer.answer({"target": where.label, "purged": rows, "days": days})
+
+
+def _selection(
+    connection: psycopg.Connection[Any],
+    table: str | None,
+    ids: Sequence[str] | None,
+    load: str | None,
+    *,
+    code: str | None,
+    column: str | None,
+    status: str | None,
+) -> Selection:
+    from penstock.ledger.quarantine import Selection, loads_of
+
+    named = status or ("all" if ids or load else "waiting")
+    return Selection(
+        ids=_ids(ids),
+        table=table_named(connection, table),
+        loads=loads_of(connection, load) if load else None,
+        column=column,
+        code=code,
+        statuses=_statuses(named),
+    )
+
+
+def _ids(words: Sequence[str] | None) -> tuple[int, ...] | None:
+    if not words:
+        return None
+    numbers = [part.strip().removeprefix("#") for word in words for part in word.split(",")]
+    wrong = [number for number in numbers if not (number.isascii() and number.isdigit())]
+    if wrong:
+        raise UsageError(f'"{wrong[0]}" is not the number of a reject: see penstock rejects list')
+    return tuple(int(number) for number in numbers)
+
+
+def _statuses(text: str) -> tuple[str, ...] | None:
+    from penstock.ledger.quarantine import STATUSES
+
+    if text == "all":
+        return None
+    names = tuple(name.strip() for name in text.split(","))
+    wrong = [name for name in names if name not in STATUSES]
+    if wrong:
+        known = ", ".join((*STATUSES, "all"))
+        raise UsageError(f'--status: "{wrong[0]}" is not one of {known}')
+    return names
+
+
+def _confirm(rows: int) -> None:
+    """Ask on a terminal; a script must say --yes.
+
+    Raises:
+        UsageError: Nobody is there to be asked.
+    """
+    if not sys.stdin.isatty():
+        raise UsageError(f"{rows_text(rows)} would be discarded: pass --yes to do it unasked")
+    if not typer.confirm(f"Discard {rows_text(rows)}?", err=True):
+        answer.say("Nothing was changed.")
+        raise typer.Exit(1)

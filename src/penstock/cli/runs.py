@@ -1,0 +1,233 @@
+"""`penstock runs`: what was loaded, when, and what came of it. Not for: reading the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from penstock.cli import answer
+from penstock.cli.answer import plain
+from penstock.cli.connected import AsJson, connected, iso, local, rows_text
+from penstock.cli.database import Dsn
+from penstock.cli.help import Command
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+    from penstock.ledger.history import PastLoad, PastRun
+
+RUNS_EXAMPLES = """
+[bold]Examples[/bold]
+  penstock runs                    the last 20
+  penstock runs --limit 5 --json
+  penstock runs show 3f2a91        the beginning of an id is enough
+"""
+
+_STYLES = {"succeeded": "green", "failed": "bold red", "interrupted": "bold yellow"}
+
+runs_app = typer.Typer(
+    invoke_without_command=True,
+    rich_markup_mode="rich",
+    epilog=RUNS_EXAMPLES,
+    help="List the last runs, or show one: what was read, loaded and refused, and how.",
+)
+
+
+@runs_app.callback()
+def runs(
+    context: typer.Context,
+    limit: Annotated[
+        int, typer.Option("--limit", metavar="N", min=1, help="How many, the newest first.")
+    ] = 20,
+    dsn: Dsn = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the last runs."""
+    if context.invoked_subcommand is not None:
+        return
+    from penstock.ledger import history
+
+    with connected(dsn, "list the runs") as (where, connection):
+        found = history.runs(connection, limit)
+    for past in found:
+        _print(_lines_of_run(past))
+    if not found:
+        answer.say("There are no runs yet.")
+    if as_json:
+        answer.answer({"target": where.label, "runs": [_run_object(past) for past in found]})
+
+
+@runs_app.command(cls=Command, epilog=RUNS_EXAMPLES)
+def show(
+    context: typer.Context,
+    run_id: Annotated[
+        str,
+        typer.Argument(
+            metavar="ID",
+            show_default=False,
+            help="The beginning of the run's id, or of the id of one of its loads.",
+        ),
+    ],
+    dsn: Dsn = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show one run: each load's books, how it was carried out, and why rows were refused."""
+    from penstock.ledger import history
+
+    given = context.parent.params if context.parent is not None else {}
+    with connected(dsn or given.get("dsn"), "show the run") as (where, connection):
+        past = history.run(connection, run_id)
+        loads = history.loads(connection, past)
+    _print(_lines_of_run(past, whole=True))
+    for load in loads:
+        _print(_lines_of_load(load))
+    if as_json or given.get("as_json"):
+        shown = {**_run_object(past), "loads": [_load_object(load) for load in loads]}
+        answer.answer({"target": where.label, "run": shown})
+
+
+def _print(lines: Iterator[tuple[int, Text]]) -> None:
+    from rich.padding import Padding
+
+    out = answer.console()
+    for indent, line in lines:
+        out.print(Padding(line, (0, 0, 0, indent), expand=False))
+
+
+def _lines_of_run(past: PastRun, *, whole: bool = False) -> Iterator[tuple[int, Text]]:
+    from rich.text import Text
+
+    yield (
+        0,
+        Text.assemble(
+            (past.run_id if whole else past.run_id[:8], "bold"),
+            f"  {local(past.started_at)}  ",
+            (f"{past.status:<11}", _STYLES.get(past.status, "")),
+            f"  {_seconds(past.seconds):>9}  ",
+            plain(_what(past)),
+        ),
+    )
+    counts = [f"{past.read:,} read", f"{past.inserted:,} inserted"]
+    counts += [f"{past.updated:,} updated"] if past.updated else []
+    counts += [f"{past.quarantined:,} quarantined"] if past.quarantined else []
+    yield (10, Text(", ".join(counts), "yellow" if past.quarantined else "dim"))
+    if whole:
+        yield (10, Text(f"into {plain(past.target)}"))
+        yield (10, Text(f"from {plain(past.host)}, process {past.process}, {past.version}", "dim"))
+        if past.command:
+            yield (10, Text(plain(past.command), "dim"))
+    if past.error:
+        error = plain(past.error)
+        short = error if whole or len(error) <= _ERROR else f"{error[:_ERROR]}..."
+        yield (10, Text(short, "red"))
+
+
+#: Characters of an error in the list.
+_ERROR = 140
+#: Tables that are named in the list.
+_TABLES = 3
+
+
+def _what(past: PastRun) -> str:
+    named = ", ".join(past.tables[:_TABLES])
+    more = len(past.tables) - _TABLES
+    return f"{past.kind} {named}{f' and {more} more' if more > 0 else ''}"
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:,.1f} s" if seconds >= 1 else f"{seconds * 1000:,.0f} ms"
+
+
+def _lines_of_load(load: PastLoad) -> Iterator[tuple[int, Text]]:
+    from rich.text import Text
+
+    counts = load.counts
+    sides = ("inserted", "updated", "unchanged", "ignored", "filtered", "quarantined")
+    equation = " + ".join(f"{counts[n]:,} {n}" for n in sides if counts[n] or n == "inserted")
+    yield (
+        0,
+        Text.assemble(
+            (plain(str(load.table)), "bold"),
+            f" {load.mode}, ",
+            (load.status, _STYLES.get(load.status, "")),
+            "" if load.seconds is None else f", {_seconds(load.seconds)}",
+            (f"  (load {load.load_id[:8]})", "dim"),
+        ),
+    )
+    yield (2, Text(f"{counts['read']:,} read = {equation}"))
+    for name in ("deleted", "inferred"):
+        if counts[name]:
+            yield (2, Text(f"{counts[name]:,} {name}"))
+    if load.strategy:
+        yield (2, Text(plain(load.strategy), "dim"))
+    if load.changes:
+        changes = ", ".join(f"{rows:,} {what}" for what, rows in load.changes.items())
+        yield (2, Text(f"changed because it was asked for: {plain(changes)}"))
+    for source in load.sources:
+        yield (2, Text(f"from {plain(source)}"))
+    for skipped in load.skipped:
+        yield (2, Text.assemble(("skipped: ", "cyan"), plain(skipped)))
+    if load.error:
+        yield (2, Text(plain(load.error), "red"))
+    for one in load.reasons:
+        reason = f" {one.code}, {rows_text(one.rows)}: {plain(one.reason)}"
+        yield (2, Text.assemble((plain(one.column) or "whole row", "bold yellow"), reason))
+        where = f"line {one.line:,}" if one.line else f"record {one.record:,}"
+        yield (6, Text(f"{plain(one.source)} {where}", "dim"))
+    if load.reasons:
+        command = f"penstock rejects list {load.table}"
+        if load.status == "failed":
+            command = f"penstock rejects export rejects.csv --load {load.load_id[:8]}"
+        yield (2, Text(command, "bold"))
+
+
+def _run_object(past: PastRun) -> dict[str, Any]:
+    return {
+        "run_id": past.run_id,
+        "kind": past.kind,
+        "command": past.command,
+        "status": past.status,
+        "started_at": iso(past.started_at),
+        "finished_at": iso(past.finished_at),
+        "seconds": round(past.seconds, 3),
+        "target": past.target,
+        "host": past.host,
+        "process": past.process,
+        "version": past.version,
+        "tables": past.tables,
+        "read": past.read,
+        "inserted": past.inserted,
+        "updated": past.updated,
+        "quarantined": past.quarantined,
+        "error": past.error,
+    }
+
+
+def _load_object(load: PastLoad) -> dict[str, Any]:
+    return {
+        "load_id": load.load_id,
+        "table": str(load.table),
+        "mode": load.mode,
+        "status": load.status,
+        "sources": list(load.sources),
+        "seconds": load.seconds,
+        **load.counts,
+        "changes": load.changes,
+        "skipped": list(load.skipped),
+        "strategy": load.strategy,
+        "error": load.error,
+        "reasons": [
+            {
+                "column": one.column,
+                "code": one.code,
+                "rows": one.rows,
+                "reason": one.reason,
+                "source": one.source,
+                "line": one.line,
+                "record": one.record,
+            }
+            for one in load.reasons
+        ],
+    }

@@ -1,0 +1,174 @@
+"""Gives the ledger an owner of its own, and loaders and readers no more than they need.
+
+Not for: rights on the tables that are loaded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from psycopg.rows import dict_row
+
+from penstock.errors import UsageError
+from penstock.postgres.queries import queries
+
+_SQL = queries("penstock.ledger.sql", "roles.sql")
+
+#: The role that owns the ledger where nothing else is said.
+OWNER = "penstock_owner"
+_WRITTEN = ("SELECT", "INSERT", "UPDATE")
+#: What a loader may do with each relation; of others it may only read.
+LOADER_RIGHTS: Mapping[str, tuple[str, ...]] = {
+    "runs": _WRITTEN,
+    "loads": _WRITTEN,
+    "rejects": _WRITTEN,
+    "files": _WRITTEN,
+}
+_READ = ("SELECT",)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Roles:
+    """Who is to own, write and read the ledger.
+
+    Attributes:
+        owner: Is made, without log-in, where it does not exist.
+        loaders: Write it, and delete nothing.
+        readers: Read it.
+    """
+
+    owner: str = OWNER
+    loaders: tuple[str, ...] = ()
+    readers: tuple[str, ...] = ()
+
+
+def statements(connection: psycopg.Connection[Any], roles: Roles) -> list[sql.Composed]:
+    """What is to be run, in order; running it twice does no harm.
+
+    Rights that the named roles have on the ledger beyond these are taken away.
+
+    Args:
+        connection: To a database with the ledger.
+        roles: Who.
+
+    Raises:
+        UsageError: A loader or reader does not exist, or one role is named for two purposes.
+    """
+    _told_apart(roles)
+    for name in (*roles.loaders, *roles.readers):
+        if _role(connection, name) is None:
+            raise UsageError(
+                f"There is no role {name}. Make it first: "
+                f"CREATE ROLE {_quoted(connection, name)} LOGIN PASSWORD '...'",
+                code="42704",
+            )
+    relations = connection.execute(_SQL["relations"]).fetchall()
+    names = [row[0] for row in relations]
+    owners = {row[0]: row[2] for row in relations}
+    return [
+        *_owner(connection, roles.owner),
+        *_moved(connection, roles.owner, owners),
+        sql.SQL("revoke all on schema penstock from public").format(),
+        *(one for name in roles.loaders for one in _granted(name, names, LOADER_RIGHTS)),
+        *(one for name in roles.readers for one in _granted(name, names, {})),
+    ]
+
+
+def apply(connection: psycopg.Connection[Any], roles: Roles) -> list[sql.Composed]:
+    """Run the statements in one transaction; gives them.
+
+    Raises:
+        UsageError: As `statements`.
+        psycopg.errors.InsufficientPrivilege: This role may not do that.
+    """
+    with connection.transaction():
+        made = statements(connection, roles)
+        for statement in made:
+            connection.execute(statement)
+    return made
+
+
+def owners(connection: psycopg.Connection[Any]) -> tuple[str, bool]:
+    """The owner of the schema, and whether the role of this connection is it or a member of it."""
+    row = connection.execute(_SQL["schema_owner"]).fetchone()
+    owner = "" if row is None else str(row[0])
+    found = _role(connection, owner)
+    return owner, bool(found and found["is_mine"])
+
+
+def _told_apart(roles: Roles) -> None:
+    named = [roles.owner, *roles.loaders, *roles.readers]
+    twice = sorted({name for name in named if named.count(name) > 1})
+    if twice:
+        raise UsageError(
+            f"{', '.join(twice)} is named twice: an owner, a loader and a reader have different "
+            "rights, so they are different roles."
+        )
+
+
+def _owner(connection: psycopg.Connection[Any], owner: str) -> Iterator[sql.Composed]:
+    """The owner exists, and who asks may act for it."""
+    found = _role(connection, owner)
+    if found is None:
+        yield sql.SQL("create role {} nologin").format(sql.Identifier(owner))
+    with connection.cursor(row_factory=dict_row) as cursor:
+        asks = cursor.execute(_SQL["self"]).fetchone()
+    assert asks is not None  # noqa: S101  a SELECT without FROM gives one row
+    if asks["superuser"]:
+        return
+    # To hand something over, one must be a member of the new owner, and that must have CREATE
+    # where it lies (PostgreSQL, ALTER SCHEMA). A superuser needs neither.
+    if found is None or not found["is_mine"]:
+        grant = sql.SQL("grant {} to {}")
+        yield grant.format(sql.Identifier(owner), sql.Identifier(asks["name"]))
+    if found is None or not found["may_create"]:
+        grant = sql.SQL("grant create on database {} to {}")
+        yield grant.format(sql.Identifier(asks["database"]), sql.Identifier(owner))
+
+
+def _moved(
+    connection: psycopg.Connection[Any], owner: str, owners: Mapping[str, str]
+) -> Iterator[sql.Composed]:
+    row = connection.execute(_SQL["schema_owner"]).fetchone()
+    if row is not None and row[0] != owner:
+        yield sql.SQL("alter schema penstock owner to {}").format(sql.Identifier(owner))
+    for name, held in owners.items():
+        if held != owner:
+            yield sql.SQL("alter table {} owner to {}").format(
+                sql.Identifier("penstock", name), sql.Identifier(owner)
+            )
+
+
+def _granted(
+    role: str, relations: Sequence[str], rights: Mapping[str, Sequence[str]]
+) -> Iterator[sql.Composed]:
+    to = sql.Identifier(role)
+    yield sql.SQL("revoke all on all tables in schema penstock from {}").format(to)
+    yield sql.SQL("revoke all on schema penstock from {}").format(to)
+    yield sql.SQL("grant usage on schema penstock to {}").format(to)
+    for name in relations:
+        yield sql.SQL("grant {} on {} to {}").format(
+            sql.SQL(", ").join(_RIGHTS[right] for right in rights.get(name, _READ)),
+            sql.Identifier("penstock", name),
+            to,
+        )
+
+
+_RIGHTS = {
+    "SELECT": sql.SQL("select"),
+    "INSERT": sql.SQL("insert"),
+    "UPDATE": sql.SQL("update"),
+}
+
+
+def _role(connection: psycopg.Connection[Any], name: str) -> dict[str, Any] | None:
+    with connection.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(_SQL["role"], {"role": name}).fetchone()
+
+
+def _quoted(connection: psycopg.Connection[Any], name: str) -> str:
+    return sql.Identifier(name).as_string(connection)

@@ -1,0 +1,108 @@
+-- Rejects as people see and close them.
+
+-- name: groups
+-- What was refused and why, by table, column, code and status. Counted from the index `patterns`
+-- alone; only the newest row of each combination of columns and codes is read, as the sample. A
+-- row with the same fault twice counts once.
+with combined as (
+  select schema_name, table_name, status, pattern, count(*) as n,
+         min(first_seen) as first_seen, max(last_seen) as last_seen, max(reject_id) as newest,
+         sum(count(*)) over (partition by schema_name, table_name, status)::bigint as table_rows
+  from penstock.rejects
+  where (%(statuses)s::text[] is null or status = any (%(statuses)s::text[]))
+    and (%(table)s::text is null
+         or (schema_name = %(schema)s::text and table_name = %(table)s::text))
+  group by schema_name, table_name, status, pattern),
+faults as (
+  select distinct on (c.newest, f.name, f.code)
+         c.schema_name, c.table_name, f.name, f.code, c.status, c.n, c.table_rows,
+         c.first_seen, c.last_seen, c.newest, f.reason, f.bad_value, r.source, r.record, r.line
+  from combined c
+  join penstock.rejects r on r.reject_id = c.newest
+  cross join lateral unnest(r.columns, r.codes, r.reasons, r.bad_values)
+    with ordinality f(name, code, reason, bad_value, place)
+  order by c.newest, f.name, f.code, f.place)
+select schema_name, table_name, name as column, code, status, sum(n)::bigint as rows,
+       max(table_rows) as table_rows, min(first_seen) as first_seen, max(last_seen) as last_seen,
+       max(newest) as reject_id,
+       (array_agg(source order by newest desc))[1] as source,
+       (array_agg(record order by newest desc))[1] as record,
+       (array_agg(line order by newest desc))[1] as line,
+       (array_agg(bad_value order by newest desc))[1] as value,
+       (array_agg(reason order by newest desc))[1] as reason
+from faults
+group by schema_name, table_name, name, code, status
+order by schema_name, table_name, status, rows desc, name, code;
+
+-- name: counts
+-- How many rejects of each table have which status.
+select schema_name, table_name, status, count(*) from penstock.rejects
+where (%(statuses)s::text[] is null or status = any (%(statuses)s::text[]))
+group by schema_name, table_name, status
+order by schema_name, table_name, status;
+
+-- name: find
+-- Whole rejects; `selected` follows.
+select reject_id, load_id::text, last_load::text, schema_name, table_name, source, record, line,
+       raw, raw_values::text as raw_values, columns, codes, reasons, bad_values, key, status, times,
+       first_seen, last_seen, closed_at, closed_by::text, discarded_by, note
+from penstock.rejects r
+
+-- name: layouts
+-- Which source columns the rejects have, in the order of the source, earliest first; NULL where a
+-- record could not be split. `selected` and `layouts_grouped` go around it.
+select array(select json_object_keys(raw_values)) as names, raw_values is null as unsplit,
+       schema_name, table_name, min(reject_id)
+from penstock.rejects r
+
+-- name: layouts_grouped
+-- The end of `layouts`.
+group by 1, 2, 3, 4 order by 5;
+
+-- name: selected
+-- The rejects that a person means; a column and a code are met by one and the same fault.
+where (%(ids)s::bigint[] is null or r.reject_id = any (%(ids)s::bigint[]))
+  and (%(statuses)s::text[] is null or r.status = any (%(statuses)s::text[]))
+  and (%(table)s::text is null
+       or (r.schema_name = %(schema)s::text and r.table_name = %(table)s::text))
+  and (%(loads)s::uuid[] is null or r.load_id = any (%(loads)s::uuid[])
+       or r.last_load = any (%(loads)s::uuid[]))
+  and (%(code)s::text is null or r.codes @> array[%(code)s::text])
+  and (%(column)s::text is null or r.columns @> array[%(column)s::text])
+  and (%(code)s::text is null or %(column)s::text is null
+       or exists (select from unnest(r.columns, r.codes) f(name, code)
+                  where f.name = %(column)s::text and f.code = %(code)s::text))
+
+-- name: ordered
+-- The end of `find`.
+order by r.reject_id limit %(limit)s::bigint;
+
+-- name: number
+-- How many rejects `selected` means.
+select count(*) from penstock.rejects r
+
+-- name: discard
+-- Closed by a person, who is named; `selected` follows. Only what waits can be discarded.
+update penstock.rejects r
+set status = 'discarded', closed_at = clock_timestamp(), note = %(note)s::text,
+    discarded_by = concat_ws(' ', session_user, '(' || nullif(%(who)s::text, '') || ')')
+
+-- name: may_purge
+-- May this role take rejects away, and who may?
+select has_table_privilege('penstock.rejects', 'DELETE') as may,
+       pg_get_userbyid(c.relowner) as owner
+from pg_catalog.pg_class c
+join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+where n.nspname = 'penstock' and c.relname = 'rejects';
+
+-- name: purge
+-- What was closed long ago, or refused by loads that were rolled back long ago.
+delete from penstock.rejects
+where status <> 'waiting'
+  and coalesce(closed_at, last_seen) < clock_timestamp() - make_interval(days => %(days)s::int);
+
+-- name: load_ids
+-- The loads whose id, or whose run's id, begins so.
+select load_id::text from penstock.loads
+where load_id::text like %(prefix)s::text || '%%' or run_id::text like %(prefix)s::text || '%%'
+order by started_at;
