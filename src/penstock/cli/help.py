@@ -9,6 +9,9 @@ from typing import Any
 
 from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 
+#: The panels of commands, in the order of their appearance.
+PANELS = LOADING, BOOKS, DATABASE = ("Loading", "The books", "The database")
+
 
 class Command(TyperCommand):
     """A command whose usage shows an argument's metavar as it is: `FILE... [TABLE]`."""
@@ -28,6 +31,14 @@ class Group(TyperGroup):
         params = super().get_params(ctx)
         _without_types(params)
         return params
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """The names of the commands, panel by panel."""
+        return sorted(super().list_commands(ctx), key=self._panel)
+
+    def _panel(self, name: str) -> int:
+        panel = getattr(self.commands[name], "rich_help_panel", None)
+        return PANELS.index(panel) if panel in PANELS else len(PANELS)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """A command by its name."""

@@ -14,7 +14,7 @@ from penstock.cli import answer, rejects_file
 from penstock.cli.arguments import files_and_table, names_of
 from penstock.cli.database import Database, database
 from penstock.cli.flags import Flags, takes_flags
-from penstock.errors import LoadError, PenstockError
+from penstock.errors import BudgetExceeded, LoadError, PenstockError
 from penstock.model.options import LoadMode
 
 if TYPE_CHECKING:
@@ -45,6 +45,8 @@ STAR_EXAMPLES = """
   0  all rows landed              3  loaded, some rows wait in quarantine
   1  failed, nothing was changed  2  wrong use  75  try again later
 """
+
+_SEE_VOID = "What was refused: penstock rejects list --status void."
 
 
 @takes_flags
@@ -153,9 +155,11 @@ def _carry_out(
             results = run(where.dsn, options, answer.command_line(sys.argv[1:]))
     except KeyboardInterrupt:
         raise answer.interrupted(watch.what_became()) from None
-    except LoadError:
+    except LoadError as error:
         if flags.rejects is not None:
             _write(lambda path: rejects_file.after_failure(where.dsn, path), flags)
+        elif isinstance(error, BudgetExceeded) and not flags.no_ledger:
+            raise BudgetExceeded(f"{error.message} {_SEE_VOID}", code=error.code) from None
         raise
     seconds = time.perf_counter() - began
     if not flags.quiet:

@@ -11,14 +11,20 @@ from typer.exceptions import TyperException
 
 from penstock.cli import answer
 from penstock.cli.clear import CLEAR_EXAMPLES, clear
-from penstock.cli.help import Command, Group
+from penstock.cli.help import BOOKS, DATABASE, LOADING, Command, Group
+from penstock.cli.ledger import (
+    DOCTOR_EXAMPLES,
+    MIGRATE_EXAMPLES,
+    ROLES_EXAMPLES,
+    doctor,
+    migrate,
+    roles,
+)
 from penstock.cli.load import LOAD_EXAMPLES, STAR_EXAMPLES, load, load_star
 from penstock.cli.pg import pg_app
+from penstock.cli.rejects import rejects_app
+from penstock.cli.runs import runs_app
 from penstock.errors import PenstockError
-
-_LOADING = "Loading"
-_BOOKS = "The books"
-_DATABASE = "The database"
 
 app = typer.Typer(
     cls=Group,
@@ -40,10 +46,15 @@ has one. penstock COMMAND --help shows all of a command, with examples.
 """,
 )
 
-app.command("load", cls=Command, epilog=LOAD_EXAMPLES, rich_help_panel=_LOADING)(load)
-app.command("load-star", cls=Command, epilog=STAR_EXAMPLES, rich_help_panel=_LOADING)(load_star)
-app.command("clear", cls=Command, epilog=CLEAR_EXAMPLES, rich_help_panel=_LOADING)(clear)
-app.add_typer(pg_app, name="pg", rich_help_panel=_DATABASE)
+app.command("load", cls=Command, epilog=LOAD_EXAMPLES, rich_help_panel=LOADING)(load)
+app.command("load-star", cls=Command, epilog=STAR_EXAMPLES, rich_help_panel=LOADING)(load_star)
+app.command("clear", cls=Command, epilog=CLEAR_EXAMPLES, rich_help_panel=LOADING)(clear)
+app.add_typer(rejects_app, name="rejects", rich_help_panel=BOOKS)
+app.add_typer(runs_app, name="runs", rich_help_panel=BOOKS)
+app.command("doctor", cls=Command, epilog=DOCTOR_EXAMPLES, rich_help_panel=DATABASE)(doctor)
+app.command("migrate", cls=Command, epilog=MIGRATE_EXAMPLES, rich_help_panel=DATABASE)(migrate)
+app.command("roles", cls=Command, epilog=ROLES_EXAMPLES, rich_help_panel=DATABASE)(roles)
+app.add_typer(pg_app, name="pg", rich_help_panel=DATABASE)
 
 
 def _tell_version(wanted: bool) -> None:

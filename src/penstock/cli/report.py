@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -160,5 +161,7 @@ def _ending(results: Sequence[LoadResult], seconds: float, *, kept: bool) -> Ite
         yield Text(f"{rows} refused, and kept nowhere: without --no-ledger they would wait.")
         return
     yield Text(f"{rows} {'waits' if waiting == 1 else 'wait'} in quarantine. Next:")
-    yield Text("  penstock rejects list", "bold")
-    yield Text("  penstock rejects export rejects.csv", "bold")
+    refusing = [result.table for result in results if result.quarantined]
+    table = f" {shlex.quote(plain(refusing[0]))}" if len(refusing) == 1 else ""
+    yield Text(f"  penstock rejects list{table}", "bold")
+    yield Text(f"  penstock rejects export rejects.csv{table}", "bold")

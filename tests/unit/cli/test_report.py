@@ -56,8 +56,8 @@ def test_a_log_gets_whole_lines_in_order(
         f'      sales.csv line 1,400: "{"y" * 40}..."',
         "2.0 s, 500,000 rows/s, run r-1",
         "12 rows wait in quarantine. Next:",
-        "  penstock rejects list",
-        "  penstock rejects export rejects.csv",
+        "  penstock rejects list fact_sales",
+        "  penstock rejects export rejects.csv fact_sales",
     ]
 
 
