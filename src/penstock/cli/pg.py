@@ -68,7 +68,7 @@ def start(folder: Folder = _HERE, as_json: Json = False) -> None:
         found = cluster.status()
         _say(
             f"PostgreSQL {found.server} {'started' if started else 'runs already'}: "
-            f"port {found.port} of 127.0.0.1, database penstock, user penstock. "
+            f"port {found.port} of 127.0.0.1, database penstock, user postgres. "
             f"The password is in {cluster.folder / 'cluster.json'}. "
             "Look around: penstock pg psql"
         )
@@ -138,7 +138,7 @@ def _answer(cluster: Cluster, as_json: bool, **more: bool) -> None:
         "host": "127.0.0.1" if found.port else None,
         "port": found.port,
         "database": "penstock" if found.port else None,
-        "user": "penstock" if found.port else None,
+        "user": "postgres" if found.port else None,
         "socket_dir": str(found.sockets) if found.sockets else None,
         "data": str(found.data) if found.data else None,
         "server": found.server or None,

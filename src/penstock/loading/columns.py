@@ -54,6 +54,12 @@ def match(source: Sequence[str], spec: TableSpec, options: LoadOptions, where: s
                 f"{where}: a column may not be called {name}; rename it with --columns",
                 code="columns",
             )
+    odd = [n for n in (*source, *(c.name for c in spec.columns)) if _is_pattern(n)]
+    if odd:
+        raise SourceError(
+            f'{where}: a column called "{odd[0]}" would be read as a pattern; rename it',
+            code="columns",
+        )
     targets = _Targets(spec)
     renamed = _renamed(source, targets, options, where)
     pairs: list[tuple[str, Column]] = []
@@ -78,6 +84,11 @@ def match(source: Sequence[str], spec: TableSpec, options: LoadOptions, where: s
             code="columns",
         )
     return Matching(tuple(pairs), tuple(unknown), missing)
+
+
+def _is_pattern(name: str) -> bool:
+    """Polars reads `*` and `^...$` as patterns wherever it takes a column's name."""
+    return name == "*" or (name.startswith("^") and name.endswith("$"))
 
 
 class _Targets:

@@ -179,35 +179,45 @@ class Intake:
             self.books.change(name, count)
         if checked.bad.height:
             self.spool.add(refused_rows(batch, checked.bad, checked.faults, by_target, self._spec))
-        good = checked.good
+        return self._without_orphans(batch, checked.good, by_target)
+
+    def _without_orphans(
+        self, batch: Batch, good: pl.DataFrame, by_target: Mapping[str, str]
+    ) -> pl.DataFrame:
+        """Every foreign key is looked at before a row is refused: it gets all its reasons."""
+        faults: list[pl.DataFrame] = []
+        nulled: list[pl.Series] = []
+        lost = pl.repeat(value=False, n=good.height, dtype=pl.Boolean, eager=True)
         for parents in self._parents:
             if parents.known is None or parents.policy is OrphanPolicy.PLACEHOLDER:
                 continue  # the database looks after them
             absent = orphans(good, parents, self._spec)
-            if absent.any():
-                good = self._orphans(batch, good, absent, parents, by_target)
-        return good
+            if not absent.any():
+                continue
+            if parents.policy is OrphanPolicy.NULL:
+                nulled.append(absent)
+                good = good.with_columns(
+                    pl.when(~absent).then(pl.col(name)).alias(name) for name in parents.key.columns
+                )
+                continue
+            faults.append(self._orphan_faults(good.filter(absent), parents))
+            lost = lost | absent
+        for absent in nulled:
+            self.books.change("orphans_nulled", int((absent & ~lost).sum()))
+        if not faults:
+            return good
+        place = batch.frame.select(ROW, LINE).with_row_index("position")
+        bad = place.join(good.filter(lost).select(ROW), on=ROW, how="semi", maintain_order="left")
+        self.spool.add(refused_rows(batch, bad, pl.concat(faults), by_target, self._spec))
+        return good.filter(~lost)
 
-    def _orphans(
-        self,
-        batch: Batch,
-        good: pl.DataFrame,
-        absent: pl.Series,
-        parents: Parents,
-        by_target: Mapping[str, str],
-    ) -> pl.DataFrame:
+    def _orphan_faults(self, lost: pl.DataFrame, parents: Parents) -> pl.DataFrame:
         key = parents.key
-        if parents.policy is OrphanPolicy.NULL:
-            self.books.change("orphans_nulled", int(absent.sum()))
-            return good.with_columns(
-                pl.when(~absent).then(pl.col(name)).alias(name) for name in key.columns
-            )
-        lost = good.filter(absent)
         too = refused_too(lost, parents, self._spec)
         shown = pl.concat_str(
             [pl.col(name).cast(pl.String) for name in key.columns], separator=", "
         )
-        faults = lost.select(
+        return lost.select(
             ROW,
             pl.lit(", ".join(key.columns)).alias("column"),
             pl.when(too).then(pl.lit("parent_refused")).otherwise(pl.lit("23503")).alias("code"),
@@ -219,7 +229,3 @@ class Intake:
             ).alias("reason"),
             shown.alias("value"),
         )
-        place = batch.frame.select(ROW, LINE).with_row_index("position")
-        bad = place.join(lost.select(ROW), on=ROW, how="semi", maintain_order="left")
-        self.spool.add(refused_rows(batch, bad, faults, by_target, self._spec))
-        return good.filter(~absent)

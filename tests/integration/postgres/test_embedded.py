@@ -85,7 +85,7 @@ def test_a_cluster_starts_answers_both_ways_and_stops_cleanly(folder: Path, majo
     assert _ask(cluster.dsn(by_socket=True), "SELECT inet_server_addr()") is None
     assert _ask(cluster.url, "SELECT host(inet_server_addr())") == "127.0.0.1"
     assert _ask(cluster.url, "SELECT current_user || ' in ' || current_database()") == (
-        "penstock in penstock"
+        "postgres in penstock"
     )
     assert _ask(cluster.url, "SHOW data_checksums") == "on"
     assert _ask(cluster.url, "SHOW server_encoding") == "UTF8"

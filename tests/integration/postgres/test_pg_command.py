@@ -55,7 +55,7 @@ def test_start_status_psql_and_stop_in_the_current_folder(project: Path) -> None
     assert password not in started.stdout + started.stderr
 
     asked = _run(project, "psql", "-XAtc", "SELECT current_user, current_database()")
-    assert asked.stdout == "penstock|penstock\n"
+    assert asked.stdout == "postgres|penstock\n"
     failed = _run(project, "psql", "--", "-X", "-v", "ON_ERROR_STOP=1", "-c", "nonsense")
     assert failed.returncode == 1
 

@@ -55,7 +55,7 @@ _NO_SETTINGS: Mapping[str, str] = MappingProxyType({})
 
 
 class Cluster:
-    """The embedded PostgreSQL of one folder; superuser and database are called `penstock`.
+    """The embedded PostgreSQL of one folder; the database is `penstock`, the superuser `postgres`.
 
     The folder holds `cluster.json` (0600: password, port), `server.log` and normally the data.
     Making the object touches nothing.

@@ -13,7 +13,9 @@ from penstock.postgres.embedded.account import Account, hand_over, run
 from penstock.postgres.embedded.binaries import Binaries
 from penstock.postgres.embedded.places import account_folder
 
-SUPERUSER = "penstock"
+#: Not `penstock`: tables made by a role of the ledger's name would land in the ledger's schema,
+#: for `"$user"` comes first in the search path.
+SUPERUSER = "postgres"
 _INITDB = (
     "--auth-local=scram-sha-256",
     "--auth-host=scram-sha-256",
