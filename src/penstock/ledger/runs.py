@@ -62,8 +62,9 @@ def begin_run(connection: psycopg.Connection[Any], run: RunRecord, target: str) 
 
 def begin_load(
     connection: psycopg.Connection[Any],
-    load_id: str,
     run: RunRecord,
+    load_id: str,
+    *,
     table: TableName,
     mode: str,
     sources: Sequence[str],

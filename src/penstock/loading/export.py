@@ -13,7 +13,7 @@ import re
 import stat
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Protocol, TypeAlias
@@ -90,8 +90,8 @@ class _Layout:
         values = _values(row.values)
         cells: list[Cell] = [
             row.id,
-            _JOIN.join(row.columns),
-            _JOIN.join(row.reasons),
+            _JOIN.join(row.columns) or None,
+            _JOIN.join(row.reasons) or None,
             _JOIN.join(value or "" for value in row.bad) or None,
         ]
         cells += [str(row.table)] if self.tables > 1 else []
@@ -232,13 +232,11 @@ def _kind(path: Path) -> Callable[[IO[bytes], _Layout], _Writer]:
 def _write(path: Path, layout: _Layout, rows: Iterable[_Refused]) -> int:
     check_path(path)
     count = 0
-    with _replacing(path) as file:
-        writer = _kind(path)(file, layout)
+    with _replacing(path) as file, closing(_kind(path)(file, layout)) as writer:
         writer.row(layout.header())
         for row in rows:
             writer.row(layout.cells(row))
             count += 1
-        writer.close()
     return count
 
 
@@ -293,7 +291,10 @@ class _Xlsx:
                 f"A sheet holds {_SHEET_COLUMNS:,} columns, these rejects have "
                 f"{len(self._header):,}: write them as .csv"
             )
-        self._book = xlsxwriter.Workbook(file, {"constant_memory": True})
+        self._folder = tempfile.TemporaryDirectory(prefix="penstock-")
+        options = {"constant_memory": True, "tmpdir": self._folder.name}
+        self._book = xlsxwriter.Workbook(file, options)
+        self._book.use_zip64()
         self._sheets = 0
         self._rows = _SHEET_ROWS
 
@@ -307,7 +308,14 @@ class _Xlsx:
         self._put(cells)
 
     def close(self) -> None:
-        self._book.close()
+        from xlsxwriter.exceptions import FileCreateError
+
+        try:
+            self._book.close()
+        except FileCreateError as error:  # it hides what the system said
+            raise (error.args[0] if isinstance(error.args[0], OSError) else error) from None
+        finally:
+            self._folder.cleanup()
 
     def _put(self, cells: Sequence[Cell]) -> None:
         cut = [name for name, cell in zip(self._header, cells, strict=True) if _too_long(cell)]

@@ -45,11 +45,11 @@ class Recorder:
         for prepared in tables:
             runs.begin_load(
                 connection,
-                prepared.load_id,
                 self._run,
-                prepared.spec.name,
-                self._options.mode.value,
-                [one.name for one, _ in prepared.inputs],
+                prepared.load_id,
+                table=prepared.spec.name,
+                mode=self._options.mode.value,
+                sources=[one.name for one, _ in prepared.inputs],
             )
         if not self._target.joined:
             connection.commit()
