@@ -60,8 +60,8 @@ class TableBooks:
         name, budget = self.prepared.spec.name, self._options.budget
         if self.refused and not inserted:
             raise BudgetExceeded(
-                f"{name}: all {self.refused:,} rows were refused. {self._commonest()}The load was "
-                "rolled back.",
+                f"{name}: every row was refused ({self.refused:,} of {read:,}). "
+                f"{self._commonest()}The load was rolled back.",
                 code="budget",
             )
         if not budget.allows(self.refused, read):
@@ -94,7 +94,8 @@ class TableBooks:
             return ""
         first = reasons[0]
         where, line, _, text = first.samples[0]
-        return f"Commonest: {text} ({first.rows:,} rows; the first at {where} line {line}). "
+        rows = "1 row" if first.rows == 1 else f"{first.rows:,} rows"
+        return f"Commonest: {text} ({rows}; the first at {where} line {line}). "
 
     def result(self, run_id: str, target: str, seconds: float) -> LoadResult:
         """The load's result."""

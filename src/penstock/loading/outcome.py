@@ -103,6 +103,8 @@ class Recorder:
         if not self._on or self._target.joined:
             return
         said = str(error) or type(error).__name__
+        if isinstance(error, KeyboardInterrupt):
+            said = "interrupted by Ctrl-C"
         try:
             with self._connection() as connection, connection.transaction():
                 for books in tables:

@@ -69,19 +69,21 @@ class Unit:
         """
         self._observer.step(Step.RECORD)
         self._recorder.begin(self._tables)
-        try:
-            return self._attempts()
-        except BaseException as error:
-            told = _as_ours(error)
-            self._recorder.failed(told, self._books)
-            if told is error:
-                raise
-            raise told from None
+        # The refused rows of a failed load are still needed when its transaction is gone.
+        with tempfile.TemporaryDirectory(prefix="penstock-") as folder:
+            try:
+                return self._attempts(Path(folder))
+            except BaseException as error:
+                told = _as_ours(error)
+                self._recorder.failed(told, self._books)
+                if told is error:
+                    raise
+                raise told from None
 
-    def _attempts(self) -> list[LoadResult]:
+    def _attempts(self, folder: Path) -> list[LoadResult]:
         while True:
             try:
-                return self._attempt()
+                return self._attempt(folder)
             except ServerRefusedRows as refused:
                 count = self._refusals.get(refused.load_id, 0) + 1
                 self._refusals[refused.load_id] = count
@@ -100,10 +102,9 @@ class Unit:
             if skipped:
                 raise loaded_meanwhile(prepared.spec.name, skipped[0])
 
-    def _attempt(self) -> list[LoadResult]:
+    def _attempt(self, folder: Path) -> list[LoadResult]:
         began = time.perf_counter()
         with ExitStack() as stack:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="penstock-")))
             if self._target.joined:
                 stack.enter_context(self._connection.transaction())
             else:

@@ -23,6 +23,11 @@ CONNECT_TIMEOUT = 10
 #: Seconds after which an unanswered connection counts as cut, by TCP keepalive.
 _DEAD_AFTER = 60
 
+#: What a server says that will take connections later.
+_BUSY = ("starting up", "shutting down", "recovery", "too many", "connection slots", "terminating")
+#: What stays wrong until somebody mends it.
+_WRONG = ("could not translate host name", "certificate", "does not support SSL", "invalid")
+
 #: Settings of every load, so that what is accepted never depends on a role's settings. The
 #: values go to the server as text in these forms; jit costs more than it gains on loads.
 SETTINGS: Mapping[str, str] = {
@@ -205,7 +210,19 @@ def _open(conninfo: str) -> psycopg.Connection[Any]:
         # No prepared statements: they break behind a pooler in transaction mode.
         return psycopg.connect(conninfo, prepare_threshold=None)
     except psycopg.Error as error:
-        raise translated(error, "connect") from None
+        raise _no_connection(error) from None
+
+
+def _no_connection(error: psycopg.Error) -> PenstockError:
+    """Why there is no connection; libpq gives no SQLSTATE for it, so its words must do."""
+    said = " ".join(str(error).split()).rstrip(".")
+    answered = "FATAL:" in said and not any(word in said for word in _BUSY)
+    if answered or any(word in said for word in _WRONG):
+        return TargetError(
+            f"Could not connect: {said}. Check host, user, password, database and sslmode.",
+            code="28000",
+        )
+    return TryAgain(f"Could not connect: {said}. Nothing was changed; try again.", code="08001")
 
 
 def connect(dsn: str, *, autocommit: bool = True) -> psycopg.Connection[Any]:
