@@ -18,6 +18,9 @@ import pytest
 
 from penstock.postgres.embedded import Cluster
 
+# One worker runs the demo for all of them.
+pytestmark = pytest.mark.xdist_group("demo")
+
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT / ".penstock" / "demo"
 
@@ -147,7 +150,7 @@ def test_the_demo_says_where_the_rows_are_without_the_password(
     cluster = Cluster.of_project(project)
     shown = first.stdout + first.stderr
     password = cluster.psql_environment()["PGPASSWORD"]
-    assert f"postgresql://penstock@127.0.0.1:{cluster.port}/penstock" in first.stdout
+    assert f"@127.0.0.1:{cluster.port}/penstock\n" in first.stdout
     assert password not in shown + second.stdout + second.stderr
     assert "$ penstock load-star" in first.stdout
     assert "BQN is not in airports" in shown

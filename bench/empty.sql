@@ -1,0 +1,5 @@
+-- Before each run: as if it were the first, and with nothing left to write for the server.
+truncate fact_sales, fact_sales_bare, products;
+truncate penstock.runs, penstock.loads, penstock.rejects, penstock.files;
+drop schema if exists dlt_sales cascade;
+checkpoint;

@@ -1,0 +1,199 @@
+"""Writes `results.md`: what was measured, against what was promised; a section for each server.
+
+Not for: measuring.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from statistics import median
+
+from bench.measured import Measured
+
+_MB = 1_000_000
+_TITLE = """# Measurements
+
+Written by `make bench`; by hand only wrong figures come in. Whole processes are timed by the wall
+clock, from their start to their end, on files that are in the page cache, against a server on the
+same machine that is set as in production (fsync on). The contestants of a group take turns, each
+round begins with another one. Before each run the tables are emptied and a checkpoint is made;
+after each, the rows in the table are counted. Ratios are those of medians.
+"""
+_SECTION = re.compile(r"(?m)^(?=## PostgreSQL )")
+_PACKAGES = ("penstock", "polars", "psycopg", "sqlalchemy", "pandas", "dlt", "pyarrow")
+#: Contestants that others of their group are compared with.
+_FIRST = {"usual": "bare", "big": "big-bare"}
+
+
+@dataclass(frozen=True)
+class Goal:
+    """A promise.
+
+    Attributes:
+        says: In words.
+        most: What must not be passed; of a ratio or of seconds.
+        one: The contestant.
+        other: What it is compared with; empty: with nothing.
+        least: True where more is better, and `most` the least.
+    """
+
+    says: str
+    most: float
+    one: str
+    other: str = ""
+    least: bool = False
+
+    def line(self, measured: Mapping[str, Measured]) -> str | None:
+        """The goal, what was measured, and whether it is met; None where it was not measured."""
+        if self.one not in measured or (self.other and self.other not in measured):
+            return None
+        value = measured[self.one].median
+        if self.other:
+            value /= measured[self.other].median
+        met = value >= self.most if self.least else value <= self.most
+        unit = "x" if self.other else "s"
+        sign = ">=" if self.least else "<="
+        return f"| {self.says} | {sign} {self.most:g} {unit} | {value:.2f} {unit} | {_met(met)} |"
+
+
+GOALS = (
+    Goal("as owner / bare `\\copy`", 2.2, "owner", "bare"),
+    Goal("the load itself / bare `\\copy`", 1.7, "itself", "bare"),
+    Goal("constrained `\\copy` / as owner", 4.0, "constrained", "owner", least=True),
+    Goal("the big load / bare `\\copy`, `--max-lock 120`", 1.5, "big", "big-bare"),
+    Goal("unprivileged role / constrained `\\copy`", 1.1, "loader", "constrained"),
+    Goal("1 % bad rows / clean, as owner", 1.5, "bad", "owner"),
+    Goal("1 % bad rows / clean, the big load, staged", 1.5, "big-staged-bad", "big-staged"),
+    Goal("1 % bad rows / clean, the big load, `--max-lock 120`", 1.5, "big-bad", "big"),
+    Goal("20 rows", 1.0, "twenty"),
+    Goal("`penstock --help`", 0.3, "help"),
+)
+#: Bytes of memory that no load may pass, and those that are none of Penstock's.
+_MOST_MEMORY = 400 * _MB
+_OTHERS = ("bare", "constrained", "big-bare", "pandas", "dlt", "help")
+
+
+def section(
+    server: str, settings: Mapping[str, str], measured: Sequence[Measured], *, rounds: int
+) -> str:
+    """The section of one server.
+
+    Args:
+        server: Its version and origin.
+        settings: What it was started with.
+        measured: The figures.
+        rounds: How often each was run.
+    """
+    by_name = {one.contestant.name: one for one in measured}
+    lines = [
+        f"## PostgreSQL {server}",
+        "",
+        f"{time.strftime('%Y-%m-%d')}, {rounds} rounds. {_machine()}. {_versions()}. "
+        f"Server: {', '.join(f'{k} = {v}' for k, v in settings.items())}.",
+        "",
+        *_table(measured, by_name),
+        "",
+        *_goals(by_name),
+        *_profile(by_name),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _table(measured: Sequence[Measured], by_name: Mapping[str, Measured]) -> list[str]:
+    lines = [
+        "| what | rows | seconds (median) | least to most | rows/s | peak MB | x bare |",
+        "|---|--:|--:|--:|--:|--:|--:|",
+    ]
+    for one in measured:
+        who, seconds = one.contestant, one.median
+        first = by_name.get(_FIRST.get(who.group, ""))
+        lines.append(
+            f"| {who.says} | {f'{who.rows:,}' if who.rows else ''} | {seconds:.2f} "
+            f"| {min(one.seconds):.2f} to {max(one.seconds):.2f} "
+            f"| {f'{who.rows / seconds:,.0f}' if who.rows else ''} | {one.peak / _MB:,.0f} "
+            f"| {f'{seconds / first.median:.2f}' if first else ''} |"
+        )
+    return [
+        *lines,
+        "",
+        "Peak MB is the most of any round, of the process with those that it called, not of the "
+        f"server; what is below {_own_size() / _MB:,.0f} cannot be told from the measuring "
+        "process, of which each is a copy for a moment.",
+    ]
+
+
+def _goals(by_name: Mapping[str, Measured]) -> list[str]:
+    found = [line for goal in GOALS if (line := goal.line(by_name)) is not None]
+    loads = [one for name, one in by_name.items() if name not in _OTHERS]
+    if loads:
+        most = max(loads, key=lambda one: one.peak)
+        found.append(
+            f"| memory of any load (most: {most.contestant.name}) | <= {_MOST_MEMORY / _MB:.0f} MB "
+            f"| {most.peak / _MB:,.0f} MB | {_met(most.peak <= _MOST_MEMORY)} |"
+        )
+    if not found:
+        return []
+    return ["| goal | | measured | |", "|---|---|---|---|", *found, ""]
+
+
+def _profile(by_name: Mapping[str, Measured]) -> list[str]:
+    """Where the time of the load itself goes: medians of each step."""
+    itself = by_name.get("itself")
+    if itself is None:
+        return []
+    names = list(dict.fromkeys(name for steps in itself.steps for name in steps))
+    seconds = {name: median(s.get(name, 0.0) for s in itself.steps) for name in names}
+    whole = sum(seconds.values())
+    lines = ["| step of the load itself | seconds | share |", "|---|--:|--:|"]
+    lines += [f"| {n} | {s:.3f} | {s / whole:.0%} |" for n, s in seconds.items()]
+    return [*lines, ""]
+
+
+def write(path: Path, text: str) -> None:
+    """Put the section into the file, in place of the one of the same server."""
+    before = path.read_text(encoding="utf-8") if path.exists() else ""
+    title = text.partition("\n")[0]
+    kept = [part for part in _SECTION.split(before) if part.startswith("## PostgreSQL ")]
+    others = [part.strip() for part in kept if part.partition("\n")[0] != title]
+    sections = sorted([*others, text.strip()], reverse=True)
+    path.write_text("\n\n".join([_TITLE.strip(), *sections]) + "\n", encoding="utf-8")
+
+
+def _met(met: bool) -> str:
+    return "met" if met else "**missed**"
+
+
+def _machine() -> str:
+    found = re.search(r"(?m)^model name\s*: (.*)$", _text(Path("/proc/cpuinfo")))
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    load = os.getloadavg()[2]
+    return (
+        f"{os.cpu_count()} cores ({found[1] if found else platform.machine()}), {memory:.0f} GiB, "
+        f"{platform.system()} {platform.release()}, load average of 15 minutes {load:.1f}"
+    )
+
+
+def _versions() -> str:
+    known = [f"Python {platform.python_version()}"]
+    for name in _PACKAGES:
+        try:
+            known.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            continue
+    return ", ".join(known)
+
+
+def _own_size() -> int:
+    found = re.search(r"VmHWM:\s+(\d+) kB", _text(Path("/proc/self/status")))
+    return int(found[1]) * 1024 if found else 0
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8") if path.exists() else ""

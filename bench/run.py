@@ -1,0 +1,117 @@
+"""Compares Penstock with psql, pandas and dlt: the same files, the same server, in turns.
+
+Whole processes are timed, in rounds: in each every contestant of a group runs once, and each round
+begins with another one. The results are medians. `make bench` runs it. Not for tests.
+
+    python -m bench.run [--quick] [--rows N] [--rounds N] [--only NAME,NAME]
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+from bench import results
+from bench.contestants import Contestant, contestants
+from bench.generate import Files, files_of, generate
+from bench.measured import Measured
+from bench.processes import run
+from bench.server import HERE, OWNER, SETTINGS, Server, server
+
+#: Times of the usual load's rows in the big one.
+BIG = 10
+OUTPUT = HERE / "results.md"
+#: Git-ignored; what is there already is not generated again.
+DATA = HERE / "data"
+
+
+def measure(here: Server, chosen: Sequence[Contestant], rounds: int) -> list[Measured]:
+    """Run the chosen ones, group by group."""
+    measured = {one.name: Measured(one) for one in chosen}
+    for group in dict.fromkeys(one.group for one in chosen):
+        members = [one for one in chosen if one.group == group]
+        for number in range(rounds):
+            first = number % len(members)
+            for one in (*members[first:], *members[:first]):
+                here.execute((HERE / "empty.sql").read_bytes())
+                took = run(one.command, here.environment(one.role), here.folder)
+                measured[one.name].add(took)
+                _check(here, one)
+                _say(f"round {number + 1}: {one.name} {measured[one.name].seconds[-1]:.2f} s")
+    return list(measured.values())
+
+
+def _check(here: Server, one: Contestant) -> None:
+    """What was timed must also have been done.
+
+    Raises:
+        RuntimeError: Other rows are there than should be.
+    """
+    if not one.table:
+        return
+    there = here.count(one.table)
+    if there != one.lands:
+        raise RuntimeError(f"{one.name}: {there:,} rows are in {one.table}, not {one.lands:,}")
+    waiting = here.count("penstock.rejects")
+    if waiting != one.rows - one.lands:
+        raise RuntimeError(f"{one.name}: {waiting:,} rejects, not {one.rows - one.lands:,}")
+
+
+def _prepare(here: Server, files: Files) -> None:
+    """Fill the dimensions; the first load makes the ledger, and warms up what all of them need."""
+    program = str(Path(sys.executable).with_name("penstock"))
+    for file, table in ((files.products, "dim_products"), (files.customers, "dim_customers")):
+        run((program, "load", str(file), table), here.environment(OWNER), here.folder)
+    here.execute((HERE / "loader.sql").read_bytes())
+    here.execute("analyze dim_products; analyze dim_customers")
+
+
+def _chosen(everyone: Sequence[Contestant], only: str | None) -> list[Contestant]:
+    if only is None:
+        lacking = {one.needs for one in everyone if one.needs and find_spec(one.needs) is None}
+        if lacking:
+            raise SystemExit(f"{', '.join(sorted(lacking))} is not installed: make bench does it")
+        return list(everyone)
+    names = only.split(",")
+    known = {one.name for one in everyone} | {one.group for one in everyone}
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise SystemExit(f"There is no {', '.join(unknown)}, but {', '.join(sorted(known))}")
+    return [one for one in everyone if one.name in names or one.group in names]
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description="Compare Penstock with psql, pandas and dlt.")
+    parser.add_argument("--quick", action="store_true", help="100,000 rows, 2 rounds: to try it")
+    parser.add_argument("--rows", type=int, help="of the usual load; the big one has ten times")
+    parser.add_argument("--rounds", type=int, help="at least 5 for figures that mean something")
+    parser.add_argument("--only", metavar="NAME,...", help="contestants or groups")
+    given = parser.parse_args(arguments)
+    rows = given.rows or (100_000 if given.quick else 1_000_000)
+    rounds = given.rounds or (2 if given.quick else 5)
+    with server() as here:
+        everyone = contestants(here, DATA, rows, rows * BIG)
+        chosen = _chosen(everyone, given.only)
+        for count in sorted({one.sales for one in chosen} | {0}):
+            _say(f"Files of {count:,} sales in {DATA}")
+            generate(DATA, count)
+        _prepare(here, files_of(DATA, 0))
+        measured = measure(here, chosen, rounds)
+    text = results.section(here.said, SETTINGS, measured, rounds=rounds)
+    print(text)
+    if given.quick or given.only:
+        _say("Not the whole of it: bench/results.md stays as it is.")
+    else:
+        results.write(OUTPUT, text)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
