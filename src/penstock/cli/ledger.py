@@ -26,11 +26,12 @@ ROLES_EXAMPLES = """
 [bold]Examples[/bold]
   penstock roles --loader etl
   penstock roles --owner penstock_owner --loader etl --reader analyst
-  penstock roles --loader etl --print > roles.sql      look first, run it later
+  penstock roles --loader etl --print > roles.sql     look first, run later
 
-The loader may read and write the ledger and delete nothing of it. Its rights on
-the tables that it loads are yours to give: SELECT, INSERT, and TRUNCATE for mode
-truncate. A superuser can run this, or the database's owner with CREATEROLE.
+The loader may read and write the ledger, and delete nothing of it. Rights on
+the tables that it loads are yours to give: SELECT, INSERT, and TRUNCATE for
+mode truncate. A superuser can run this, or the database's owner with
+CREATEROLE.
 """
 
 DOCTOR_EXAMPLES = """
@@ -104,9 +105,9 @@ def roles(
 ) -> None:
     """Give the ledger an owner, so that loaders do not own their own audit trail.
 
-    Moves the schema penstock to the owner, and gives loaders and readers what they
-    need there and nothing else. Installs the ledger first where there is none.
-    Running it again does no harm.
+    Moves the schema penstock to the owner, and gives loaders and readers what
+    they need there and nothing else. Installs the ledger first where there is
+    none. Running it again does no harm.
     """
     from penstock.ledger import install
     from penstock.ledger.roles import Roles, apply, statements
@@ -143,9 +144,10 @@ def doctor(
     dsn: Dsn = None,
     as_json: AsJson = False,
 ) -> None:
-    """Look at the server, the ledger and tables, and say what is wrong and what to do.
+    """Look at the server, the ledger and tables; say what is wrong, what to do.
 
-    Run it as the role that loads: it looks with that role's eyes. It changes nothing.
+    Run it as the role that loads: it looks with that role's eyes. It changes
+    nothing.
     """
     from penstock.ledger.doctor import Level, examine
 

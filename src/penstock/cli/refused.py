@@ -65,7 +65,6 @@ def _table_of(found: Sequence[RejectGroup]) -> Table:
 
 def print_reject(one: StoredReject) -> None:
     """One whole reject on stderr."""
-
     out = console()
     place = f"line {one.line:,}, record {one.record:,}" if one.line else f"record {one.record:,}"
     out.print(

@@ -43,8 +43,8 @@ EXPORT_EXAMPLES = """
   penstock rejects export sales.xlsx fact_sales --code 23503
   penstock rejects export failed.csv --load 3f2a91
 
-The first columns say which row and why, the others are the row as it came. A
-field that a spreadsheet would run as a formula begins with an apostrophe.
+The first columns say which row and why, the others are the row as it came.
+A field that a spreadsheet would run as a formula begins with an apostrophe.
 """
 DISCARD_EXAMPLES = """
 [bold]Examples[/bold]
@@ -219,8 +219,8 @@ def purge(
 ) -> None:
     """Delete rejects that were closed long ago; what waits is never deleted.
 
-    Rows of loads that failed count from the day of the load. Only the ledger's owner
-    may delete.
+    Rows of loads that failed count from the day of the load. Only the ledger's
+    owner may delete.
     """
     from penstock.ledger import quarantine
 

@@ -90,10 +90,14 @@ def show(
 
 def _print(lines: Iterator[tuple[int, Text]]) -> None:
     from rich.padding import Padding
+    from rich.text import Text
 
     out = answer.console()
     for indent, line in lines:
-        out.print(Padding(line, (0, 0, 0, indent), expand=False))
+        if out.is_terminal:
+            out.print(Padding(line, (0, 0, 0, indent), expand=False))
+        else:
+            out.print(Text(" " * indent).append_text(line))
 
 
 def _lines_of_run(past: PastRun, *, whole: bool = False) -> Iterator[tuple[int, Text]]:
@@ -105,8 +109,8 @@ def _lines_of_run(past: PastRun, *, whole: bool = False) -> Iterator[tuple[int, 
             (past.run_id if whole else past.run_id[:8], "bold"),
             f"  {local(past.started_at)}  ",
             (f"{past.status:<11}", _STYLES.get(past.status, "")),
-            f"  {_seconds(past.seconds):>9}  ",
-            plain(_what(past)),
+            f"  {_seconds(past.seconds):>9}",
+            "" if whole else f"  {plain(_what(past))}",
         ),
     )
     counts = [f"{past.read:,} read", f"{past.inserted:,} inserted"]
@@ -114,7 +118,7 @@ def _lines_of_run(past: PastRun, *, whole: bool = False) -> Iterator[tuple[int, 
     counts += [f"{past.quarantined:,} quarantined"] if past.quarantined else []
     yield (10, Text(", ".join(counts), "yellow" if past.quarantined else "dim"))
     if whole:
-        yield (10, Text(f"into {plain(past.target)}"))
+        yield (10, Text(f"{plain(_what(past))} into {plain(past.target)}"))
         yield (10, Text(f"from {plain(past.host)}, process {past.process}, {past.version}", "dim"))
         if past.command:
             yield (10, Text(plain(past.command), "dim"))

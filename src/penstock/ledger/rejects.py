@@ -97,9 +97,9 @@ def resolve(
     return connection.execute(
         sql.SQL(
             "update penstock.rejects r set status = 'resolved', closed_by = {load}::uuid, "
-            "closed_at = clock_timestamp(), note = 'a later load brought the row' where r.reject_id = any (%s) "
-            "and r.status = 'waiting' and r.last_load <> {load}::uuid "
-            "and exists (select from {table} t where {same})"
+            "closed_at = clock_timestamp(), note = 'a later load brought the row' "
+            "where r.reject_id = any (%s) and r.status = 'waiting' "
+            "and r.last_load <> {load}::uuid and exists (select from {table} t where {same})"
         ).format(load=sql.Literal(load_id), table=qualified(spec.name), same=_key_is(spec)),
         [list(ids)],
     ).rowcount
