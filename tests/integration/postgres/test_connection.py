@@ -42,7 +42,7 @@ def test_a_server_that_does_not_answer_may_answer_later() -> None:
 
 def test_an_unreadable_connection_string_is_not_repeated() -> None:
     with pytest.raises(UsageError) as caught:
-        normalise("postgresql://u:canary-secret@host:port:x/d")
+        normalise("postgresql://u:canary-secret%zz@host/d")
     assert "canary-secret" not in str(caught.value)
 
 
