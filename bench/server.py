@@ -6,6 +6,7 @@ Not for: what is run against it (`contestants`).
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import tempfile
 from collections.abc import Iterator
@@ -69,6 +70,7 @@ class Server:
     def execute(self, statements: bytes | str, role: str | None = None) -> None:
         """Run statements, one after the other, as the superuser or as the role."""
         text = statements if isinstance(statements, bytes) else statements.encode()
+        text = re.sub(rb"--.*", b"", text)
         with self._connect(role) as connection:
             # One by one: CHECKPOINT refuses to be in the transaction that several would make.
             for statement in text.split(b";"):
@@ -82,13 +84,12 @@ class Server:
             row = connection.execute(sql.SQL("select count(*) from {}").format(name)).fetchone()
         return int(row[0]) if row else 0
 
-    def environment(self, role: str) -> dict[str, str]:
-        """For programs that connect as the role: libpq's variables, and PENSTOCK_DSN."""
-        here = self._cluster.psql_environment()
+    def environment(self, role: str | None) -> dict[str, str]:
+        """For programs that connect as superuser or as the role: libpq's way, and PENSTOCK_DSN."""
+        as_role = {"PGUSER": role, "PGPASSWORD": self._passwords[role]} if role else {}
         own = {
-            **here,
-            "PGUSER": role,
-            "PGPASSWORD": self._passwords[role],
+            **self._cluster.psql_environment(),
+            **as_role,
             "PGDATABASE": DATABASE,
             "PENSTOCK_DSN": self._url(role),
             "RUNTIME__DLTHUB_TELEMETRY": "false",
@@ -98,12 +99,13 @@ class Server:
         theirs = {k: v for k, v in os.environ.items() if not k.startswith(("PG", "POSTGRES_"))}
         return {**theirs, **own}
 
-    def _url(self, role: str) -> str:
+    def _url(self, role: str | None) -> str:
+        if role is None:
+            return self._cluster.dsn(DATABASE)
         return self._cluster.dsn(DATABASE, user=role, password=self._passwords[role])
 
     def _connect(self, role: str | None) -> psycopg.Connection[Any]:
-        url = self._cluster.dsn(DATABASE) if role is None else self._url(role)
-        return psycopg.connect(url, autocommit=True, options="-c search_path=public")
+        return psycopg.connect(self._url(role), autocommit=True, options="-c search_path=public")
 
 
 @contextmanager
