@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import polars as pl
 import psycopg
 from psycopg import sql
 
@@ -135,15 +136,16 @@ class Filling:
 
     def _copy(self, table: sql.Identifier, options: sql.Composable) -> int:
         intake = self.intake
-        with Ahead(intake.pieces()) as pieces:
-            taken = copy_in(self.connection, table, intake.columns, options, self._watched(pieces))
+        with Ahead(intake.frames()) as frames:
+            pieces = intake.pieces(self._watched(frames))
+            taken = copy_in(self.connection, table, intake.columns, options, pieces)
         compare_count(self.prepared.spec.name, intake.books.sent, taken)
         return taken
 
-    def _watched(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
+    def _watched(self, frames: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
         table = str(self.prepared.spec.name)
         total = sum(one.size for one, _ in self.prepared.inputs)
-        for piece in pieces:
+        for frame in frames:
             if self.observer.due():
                 books = self.intake.books
                 self.observer.progress(
@@ -155,7 +157,7 @@ class Filling:
                         total_bytes=total,
                     )
                 )
-            yield piece
+            yield frame
 
     def _take_off(self) -> None:
         if self.decision.take_off.anything:

@@ -35,7 +35,7 @@ class Books:
     Attributes:
         read: Records met.
         filtered: Wholly blank records.
-        sent: Rows given to the encoder.
+        sent: Rows that passed.
         changes: `rounded`, `trimmed`, `orphans_nulled`.
         read_bytes: Bytes of all inputs consumed.
     """
@@ -70,10 +70,10 @@ class Encoded:
 
 
 class Intake:
-    """Reads the inputs of one table's load and yields the bytes of its COPY.
+    """Reads the inputs of one table's load and yields the rows of its COPY.
 
     Attributes:
-        books: Counts; complete when `pieces` is exhausted.
+        books: Counts; complete when `frames` is exhausted.
         spool: The refused rows.
         late: Rows held back, or None where the load does not hold back.
         columns: Names of the encoded columns, in order.
@@ -119,8 +119,8 @@ class Intake:
         typed = {column.name for name, column in matching.pairs if name in source.typed}
         return Validator(matching.columns, self._grammar, typed_columns=typed)
 
-    def pieces(self) -> Iterator[bytes]:
-        """The bytes of the COPY, as the inputs are read; run in a thread of its own."""
+    def frames(self) -> Iterator[pl.DataFrame]:
+        """The rows to send, as the inputs are read; run in a thread of its own."""
         before = 0
         for source, matching in self._inputs:
             validator = self._validator(source, matching)
@@ -133,9 +133,20 @@ class Intake:
                 self.books.read_bytes = before + batch.read_bytes
                 self.spool.add_malformed(batch.malformed)
                 frame = batch.frame.select(wanted).rename(names)
-                yield self._encode(self._check(batch, validator.check(frame), by_target))
+                good = self._check(batch, validator.check(frame), by_target)
+                parts = [good] if self.late is None else self.late.split(good)
+                self.books.sent += sum(part.height for part in parts)
                 self._balance(source.name)
+                yield from (part for part in parts if part.height)
             before += source.size
+
+    def pieces(self, frames: Iterator[pl.DataFrame]) -> Iterator[bytes]:
+        """The bytes of the COPY: the frames encoded, where they are sent."""
+        columns = [pl.col(name) for name in self._order]
+        if self._staged:
+            columns.insert(0, pl.col(ROW).alias(STAGED_ROW))
+        for frame in frames:
+            yield self.encoder.encode(frame.select(columns))
         yield self.encoder.finish()
 
     def _balance(self, name: str) -> None:
@@ -162,17 +173,6 @@ class Intake:
             pieces=[*pieces, encoder.finish()],
             rows=sum(frame.height for frame in frames),
         )
-
-    def _encode(self, good: pl.DataFrame) -> bytes:
-        parts = [good] if self.late is None else self.late.split(good)
-        return b"".join(self._encode_part(part) for part in parts if part.height)
-
-    def _encode_part(self, part: pl.DataFrame) -> bytes:
-        self.books.sent += part.height
-        columns = [pl.col(name) for name in self._order]
-        if self._staged:
-            columns.insert(0, pl.col(ROW).alias(STAGED_ROW))
-        return self.encoder.encode(part.select(columns))
 
     def _check(self, batch: Batch, checked: Checked, by_target: Mapping[str, str]) -> pl.DataFrame:
         for name, count in checked.changes.items():
