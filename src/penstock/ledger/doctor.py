@@ -157,8 +157,9 @@ def _ledger(connection: psycopg.Connection[Any]) -> Iterator[Finding]:
     waiting = quarantine.counts(connection, ["waiting"])
     for table, by_status in waiting.items():
         rows = by_status["waiting"]
-        text = f"{rows:,} row{'' if rows == 1 else 's'} of {table} wait in quarantine"
-        yield Finding(Level.WARN, "ledger", text, f"penstock rejects list {table}")
+        text = f"1 row of {table} waits" if rows == 1 else f"{rows:,} rows of {table} wait"
+        advice = f"penstock rejects list {table}"
+        yield Finding(Level.WARN, "ledger", f"{text} in quarantine", advice)
     if not waiting:
         yield Finding(Level.OK, "ledger", "no rows wait in quarantine")
     for run_id, kind, started in history.interrupted(connection):
