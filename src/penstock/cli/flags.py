@@ -254,6 +254,7 @@ class Flags:
             max_lock=arguments.seconds_of(self.max_lock, "max-lock"),
             lock_timeout=arguments.seconds_of(self.lock_timeout, "lock-timeout"),
             ledger=not self.no_ledger,
+            rejects_file=self.rejects,
         )
 
 

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from penstock.cli import answer, rejects_file
+from penstock.cli import answer
 from penstock.cli.arguments import files_and_table, names_of
 from penstock.cli.database import Database, database
 from penstock.cli.flags import Flags, takes_flags
-from penstock.errors import BudgetExceeded, LoadError, PenstockError
+from penstock.errors import BudgetExceeded, LoadError
 from penstock.model.options import LoadMode
 
 if TYPE_CHECKING:
@@ -142,8 +142,6 @@ def _carry_out(
     """Run a load with its progress and its report; gives the results and the seconds."""
     from penstock.cli.progress import Watch
 
-    if flags.rejects is not None:
-        rejects_file.check(flags.rejects, ledger=not flags.no_ledger, dry_run=flags.dry_run)
     where = database(flags.dsn)
     if not flags.quiet:
         _introduce(where)
@@ -156,9 +154,8 @@ def _carry_out(
     except KeyboardInterrupt:
         raise answer.interrupted(watch.what_became()) from None
     except LoadError as error:
-        if flags.rejects is not None:
-            _write(lambda path: rejects_file.after_failure(where.dsn, path), flags)
-        elif isinstance(error, BudgetExceeded) and not flags.no_ledger:
+        told = flags.rejects is not None or flags.no_ledger
+        if isinstance(error, BudgetExceeded) and not told:
             raise BudgetExceeded(f"{error.message} {_SEE_VOID}", code=error.code) from None
         raise
     seconds = time.perf_counter() - began
@@ -166,21 +163,14 @@ def _carry_out(
         from penstock.cli.report import report
 
         report(results, seconds, kept=not flags.no_ledger)
-    if flags.rejects is not None:
-        _write(lambda path: rejects_file.after_load(where.dsn, path, results), flags)
+        refused = sum(result.quarantined for result in results)
+        if flags.rejects is not None and refused:
+            answer.say(f"{refused:,} refused {_rows(refused)} in {flags.rejects}")
     return results, seconds
 
 
-def _write(write: Callable[[str], str], flags: Flags) -> None:
-    """Write the file of `--rejects`; what became of the load is told whether that works or not."""
-    path = flags.rejects or ""
-    try:
-        said = write(path)
-    except (PenstockError, OSError) as error:
-        answer.say(f"{path} was not written: {error}", "yellow")
-        return
-    if said and not flags.quiet:
-        answer.say(said)
+def _rows(count: int) -> str:
+    return "row is" if count == 1 else "rows are"
 
 
 def _introduce(where: Database) -> None:

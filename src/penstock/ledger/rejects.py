@@ -141,11 +141,22 @@ def _incoming(
             for row, line, raw, values, columns, codes, reasons, bad, key in frame.iter_rows():
                 source, record = origin(row)
                 mark = _fingerprint(table, raw, values, met)
-                copy.write_row(
-                    [mark, source, record, line, raw, values, columns, codes, reasons, bad, key]
-                )
+                of_row = [mark, source, record, line, raw, values]
+                of_faults = [columns, codes, _shown(reasons), _shown(bad)]
+                copy.write_row([*of_row, *of_faults, None if _has_nul(key) else key])
                 count += 1
     return count
+
+
+def _has_nul(texts: Sequence[str | None] | None) -> bool:
+    return any("\0" in text for text in texts or () if text)
+
+
+def _shown(texts: Sequence[str | None]) -> Sequence[str | None]:
+    r"""The texts with NUL, which PostgreSQL cannot hold, as `\x00`; `raw` has it as it was."""
+    if not _has_nul(texts):
+        return texts
+    return [None if text is None else text.replace("\0", "\\x00") for text in texts]
 
 
 def _fingerprint(table: TableName, raw: bytes, values: str | None, met: dict[bytes, int]) -> bytes:

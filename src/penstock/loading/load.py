@@ -13,6 +13,7 @@ import psycopg
 from penstock.errors import UsageError
 from penstock.ledger import install
 from penstock.ledger.runs import RunRecord
+from penstock.loading.export import check_path
 from penstock.loading.inputs import Input, inputs_of
 from penstock.loading.observe import Observer
 from penstock.loading.prepare import prepare
@@ -199,6 +200,8 @@ def _run(
     observer = Observer(options)
     connection = target.connection
     said: list[str] = []
+    if options.rejects_file is not None:
+        check_path(options.rejects_file)
     try:
         if options.ledger and not target.joined:
             observer.step(Step.LEDGER)

@@ -11,13 +11,17 @@ import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import psycopg
 
+from penstock.errors import LoadError, PenstockError
+from penstock.ledger.quarantine import Selection
 from penstock.ledger.runs import RunRecord
 from penstock.loading.books import TableBooks
+from penstock.loading.export import SpoolPart, export_rejects, export_spools
 from penstock.loading.fill import ServerRefusedRows
 from penstock.loading.observe import Observer
 from penstock.loading.outcome import Recorder, commit, loaded_meanwhile
@@ -72,13 +76,51 @@ class Unit:
         # The refused rows of a failed load are still needed when its transaction is gone.
         with tempfile.TemporaryDirectory(prefix="penstock-") as folder:
             try:
-                return self._attempts(Path(folder))
+                return self._exported(self._attempts(Path(folder)))
             except BaseException as error:
                 told = _as_ours(error)
                 self._recorder.failed(told, self._books)
+                told = self._export_failed(told)
                 if told is error:
                     raise
                 raise told from None
+
+    def _exported(self, results: list[LoadResult]) -> list[LoadResult]:
+        """Write the file of refused rows; the load stands, whether that works or not."""
+        path, options = self._options.rejects_file, self._options
+        if path is None:
+            return results
+        try:
+            if options.ledger and not options.dry_run and not self._target.joined:
+                loads = tuple(result.load_id for result in results)
+                with self._target.another() as connection:
+                    export_rejects(connection, path, Selection(loads=loads))
+            else:
+                export_spools(path, self._spools())
+        except (PenstockError, OSError, psycopg.Error) as error:
+            said = f"the refused rows could not be written to {path}: {error}"
+            return [replace(one, warnings=(*one.warnings, said)) for one in results]
+        return results
+
+    def _export_failed(self, error: BaseException) -> BaseException:
+        """Write what a failed load refused; gives the error with where it is."""
+        path = self._options.rejects_file
+        if path is None or not isinstance(error, LoadError):
+            return error
+        if not any(books.spool.rows for books in self._books):
+            return error
+        try:
+            rows = export_spools(path, self._spools())
+            said = f"The refused {'row is' if rows == 1 else 'rows are'} in {path} ({rows:,})."
+        except (PenstockError, OSError) as failed:
+            said = f"{path} was not written: {failed}"
+        return type(error)(f"{error.message} {said}", code=error.code)
+
+    def _spools(self) -> list[SpoolPart]:
+        return [
+            SpoolPart(books.prepared.spec.name, books.spool.frames, books.origin)
+            for books in self._books
+        ]
 
     def _attempts(self, folder: Path) -> list[LoadResult]:
         while True:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import subprocess
 import sys
 from importlib import resources
@@ -112,8 +113,6 @@ def test_what_the_server_refuses_is_raised_as_the_drivers_error(database: Databa
 
 
 def test_the_applications_logging_is_left_alone(database: Database) -> None:
-    import logging
-
     before = (logging.root.level, list(logging.root.handlers), logging.getLogger("x").disabled)
     install.upgrade(database.url)
     assert before == (

@@ -50,8 +50,12 @@ from penstock.rejects r
 
 -- name: layouts
 -- Which source columns the rejects have, in the order of the source, earliest first; NULL where a
--- record could not be split. `selected` and `layouts_grouped` go around it.
-select array(select json_object_keys(raw_values)) as names, raw_values is null as unsplit,
+-- record could not be split. `selected` and `layouts_grouped` go around it. PostgreSQL refuses to
+-- look into JSON with a NUL in it, so a blank is put there; an escaped backslash before u0000 stays
+-- one.
+select array(select json_object_keys(
+         case when strpos(raw_values::text, '\u0000') = 0 then raw_values
+              else replace(raw_values::text, '\u0000', '\u0020')::json end)) as names, raw_values is null as unsplit,
        schema_name, table_name, min(reject_id)
 from penstock.rejects r
 
