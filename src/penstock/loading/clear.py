@@ -76,6 +76,7 @@ def clear_tables(
                 )
             cleared = _clear(connection, named, others, lock_timeout)
             if install.revision(connection)["there"]:
+                _check_rights(connection)
                 for spec in (*named, *others):
                     files.forget(connection, spec.name)
             if not target.joined:
@@ -83,6 +84,21 @@ def clear_tables(
         except psycopg.Error as error:
             raise translated(error, f"clear {', '.join(tables)}") from None
     return cleared
+
+
+def _check_rights(connection: psycopg.Connection[Any]) -> None:
+    """Emptying a table unseen by the ledger would make it skip files that are not there any more.
+
+    Raises:
+        TargetError: The role may not write into the ledger.
+    """
+    missing = install.missing_rights(connection)
+    if missing:
+        raise TargetError(
+            f"This role lacks rights on the penstock schema ({', '.join(missing)}), which must know "
+            "that the tables are emptied. Grant them with: penstock roles --loader ROLE",
+            code="42501",
+        )
 
 
 def _clear(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any, Protocol
 
@@ -17,7 +17,7 @@ from penstock.errors import UsageError
 from penstock.formats.bytes import expand
 from penstock.formats.csv.reader import CsvReader
 from penstock.loading.types.typed import to_text
-from penstock.model.batch import LINE, ROW, Batch, record_of, row_id
+from penstock.model.batch import LINE, ROW, Batch, Malformed, row_id
 from penstock.model.options import CsvOptions
 
 #: Rows of a frame that make one batch.
@@ -150,19 +150,26 @@ class FrameInput:
                     pl.int_range(first, first + text.height, dtype=pl.Int64).alias(ROW),
                     pl.lit(0, dtype=pl.Int64).alias(LINE),
                 )
-                yield Batch(numbered, _RawRows(text), text.height)
+                nul = text.select(
+                    pl.any_horizontal(pl.all().str.contains("\0", literal=True)).fill_null(
+                        value=False
+                    )
+                ).to_series()
+                raw = _RawRows(text)
+                if not nul.any():
+                    yield Batch(numbered, raw, text.height)
+                else:
+                    yield _without_nul(numbered, raw, nul)
                 record += text.height
 
     def fetch(self, rows: Collection[int]) -> dict[int, Origin]:
         """The rows again, as JSON."""
         found: dict[int, Origin] = {}
-        wanted = {record_of(row): row for row in rows}
+        wanted = set(rows)
         for batch in self.batches():
-            first = record_of(batch.frame[ROW][0]) if batch.frame.height else 0
-            hits = [r for r in wanted if first <= r < first + batch.frame.height]
-            raw = batch.raw([r - first for r in hits])
-            for record, line in zip(hits, raw, strict=True):
-                found[wanted[record]] = (0, line, json.loads(line))
+            hits = batch.frame[ROW].is_in(sorted(wanted)).arg_true().to_list()
+            for place, line in zip(hits, batch.raw(hits), strict=True):
+                found[batch.frame[ROW][place]] = (0, line, json.loads(line))
         return found
 
     def sha256(self) -> str:
@@ -172,6 +179,23 @@ class FrameInput:
     def remarks(self) -> tuple[str, ...]:
         """Nothing is found out about a frame."""
         return ()
+
+
+def _without_nul(numbered: pl.DataFrame, raw: _RawRows, nul: pl.Series) -> Batch:
+    """A batch whose rows with NUL bytes are given up: no text of PostgreSQL holds one."""
+    kept = (~nul).arg_true().to_list()
+    lost = nul.arg_true().to_list()
+    reason = "a NUL byte, which PostgreSQL's text cannot hold"
+    malformed = [
+        Malformed(numbered[ROW][place], 0, line, "nul", reason)
+        for place, line in zip(lost, raw(lost), strict=True)
+    ]
+    return Batch(
+        numbered.filter(~nul),
+        lambda positions: raw([kept[position] for position in positions]),
+        numbered.height,
+        malformed,
+    )
 
 
 class _RawRows:
@@ -185,13 +209,15 @@ class _RawRows:
         ]
 
 
-def inputs_of(source: Any, options: CsvOptions, spool: Path, file: int = 0) -> list[Input]:
+def inputs_of(
+    source: Any, options: CsvOptions, spool: Callable[[], Path], file: int = 0
+) -> list[Input]:
     """The inputs behind whatever a user may give.
 
     Args:
         source: A path or glob, several of them, an open binary file, a Polars frame or several.
         options: How CSV is written.
-        spool: A folder of the load's own, for what can be read only once.
+        spool: Gives a folder of the load's own, for what can be read only once.
         file: Number of the first input, so that inputs of one load stay apart.
 
     Raises:
@@ -206,7 +232,9 @@ def inputs_of(source: Any, options: CsvOptions, spool: Path, file: int = 0) -> l
     if isinstance(source, pl.DataFrame):
         return [FrameInput([source], file)]
     if hasattr(source, "read"):
-        return [CsvInput(_copied(source, spool), file, options, getattr(source, "name", "stream"))]
+        return [
+            CsvInput(_copied(source, spool()), file, options, getattr(source, "name", "stream"))
+        ]
     if isinstance(source, Iterable):
         return _several(source, options, spool, file)
     raise UsageError(
@@ -214,7 +242,9 @@ def inputs_of(source: Any, options: CsvOptions, spool: Path, file: int = 0) -> l
     )
 
 
-def _several(source: Iterable[Any], options: CsvOptions, spool: Path, file: int) -> list[Input]:
+def _several(
+    source: Iterable[Any], options: CsvOptions, spool: Callable[[], Path], file: int
+) -> list[Input]:
     items = iter(source)
     first = next(items, None)
     if first is None:
@@ -231,7 +261,7 @@ def _several(source: Iterable[Any], options: CsvOptions, spool: Path, file: int)
         if isinstance(source, list):
             frames.append(frame)
             continue
-        path = spool / f"frame-{place}.arrow"
+        path = spool() / f"frame-{place}.arrow"
         frame.write_ipc(path)
         frames.append(pl.read_ipc(path))
     if any(frame.schema != frames[0].schema for frame in frames):

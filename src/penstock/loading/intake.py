@@ -6,7 +6,7 @@ attempt makes a new one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import polars as pl
@@ -119,7 +119,7 @@ class Intake:
         typed = {column.name for name, column in matching.pairs if name in source.typed}
         return Validator(matching.columns, self._grammar, typed_columns=typed)
 
-    def frames(self) -> Iterator[pl.DataFrame]:
+    def frames(self) -> Generator[pl.DataFrame, None, None]:
         """The rows to send, as the inputs are read; run in a thread of its own."""
         before = 0
         for source, matching in self._inputs:

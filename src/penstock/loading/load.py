@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import fields, replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -212,11 +214,12 @@ def _run(
             options = replace(options, ledger=False)
             said.append("this database has no ledger: nothing is recorded (penstock migrate)")
         observer.step(Step.PLAN)
-        with tempfile.TemporaryDirectory(prefix="penstock-") as folder:
+        with ExitStack() as stack:
+            folder = _private_folder(stack)
             set_locally(connection, "public")
             tables = []
             for name, source in pairs:
-                inputs: list[Input] = inputs_of(source, options.csv, Path(folder))
+                inputs: list[Input] = inputs_of(source, options.csv, folder)
                 tables.append(prepare(connection, name, inputs, options, ledger=options.ledger))
             if not target.joined:
                 connection.rollback()
@@ -224,6 +227,16 @@ def _run(
             return Unit(target, tables, options, run, observer).execute()
     except psycopg.Error as error:
         raise translated(error, "load") from None
+
+
+def _private_folder(stack: ExitStack) -> Callable[[], Path]:
+    """Makes a folder (0700) for what can be read only once, when somebody asks for it."""
+
+    @cache
+    def make() -> Path:
+        return Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="penstock-")))
+
+    return make
 
 
 def _stem_of(source: Any) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -14,13 +14,13 @@ _DEPTH = 3
 
 
 class Ahead(Generic[T]):
-    """Runs an iterator in a thread of its own, a few items ahead; use as a context manager.
+    """Runs a generator in a thread of its own, a few items ahead; use as a context manager.
 
-    An exception of the iterator, Polars' panics included, is raised where the items are consumed.
+    An exception of the generator, Polars' panics included, is raised where the items are consumed.
     When the consumer stops early, the thread stops at its next item and is joined: nothing hangs.
     """
 
-    def __init__(self, items: Iterator[T]) -> None:
+    def __init__(self, items: Generator[T, None, None]) -> None:
         self._items = items
         self._queue: queue.Queue[T | _End] = queue.Queue(_DEPTH)
         self._stop = threading.Event()
@@ -49,6 +49,7 @@ class Ahead(Generic[T]):
         except BaseException as error:  # noqa: BLE001  handed to the consumer, which raises it
             end = _End(error)
         finally:
+            self._items.close()  # an input that is not read to its end closes its file here
             self._queue.put(end)
 
     def _consume(self) -> Iterator[T]:

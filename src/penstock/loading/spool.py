@@ -1,12 +1,14 @@
 """Refused rows wait here until they are written. Not for: deciding what is refused.
 
-Bounded memory: past a few MiB the rows go to files in the load's private folder (0700).
+Bounded memory: past a few MiB the rows go to files without a name, which vanish with the process,
+however it ends.
 """
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from typing import IO
 
 import polars as pl
 
@@ -40,13 +42,12 @@ class Spool:
         rows: How many there are.
     """
 
-    def __init__(self, folder: Path, names: Sequence[str]) -> None:
+    def __init__(self, names: Sequence[str]) -> None:
         self.rows = 0
-        self._folder = folder
         self._names = names
         self._frames: list[pl.DataFrame] = []
         self._bytes = 0
-        self._files: list[Path] = []
+        self._files: list[IO[bytes]] = []
         self._counts: dict[tuple[str, str], int] = {}
         self._samples: dict[tuple[str, str], list[tuple[str, int, str | None, str]]] = {}
 
@@ -60,10 +61,9 @@ class Spool:
         self._frames.append(frame)
         self._bytes += int(frame.estimated_size())
         if self._bytes > _IN_MEMORY:
-            path = self._folder / f"rejects-{id(self)}-{len(self._files)}.arrow"
-            pl.concat(self._frames).write_ipc(path, compression="zstd")
-            path.chmod(0o600)
-            self._files.append(path)
+            file = tempfile.TemporaryFile(prefix="penstock-")  # noqa: SIM115  kept open
+            pl.concat(self._frames).write_ipc(file, compression="zstd")
+            self._files.append(file)
             self._frames, self._bytes = [], 0
 
     def add_malformed(self, malformed: Sequence[Malformed]) -> None:
@@ -89,10 +89,17 @@ class Spool:
 
     def frames(self) -> Iterator[pl.DataFrame]:
         """All rows, in frames of `SCHEMA`."""
-        for path in self._files:
-            yield pl.read_ipc(path)
+        for file in self._files:
+            file.seek(0)
+            yield pl.read_ipc(file.read())
         if self._frames:
             yield pl.concat(self._frames)
+
+    def close(self) -> None:
+        """Let go of the files; the rows are gone, the counts stay."""
+        for file in self._files:
+            file.close()
+        self._files, self._frames = [], []
 
     def first_of_each(self) -> Iterator[pl.DataFrame]:
         """At most `KEPT_AFTER_ROLLBACK` rows of each first code."""

@@ -6,7 +6,6 @@ Not for: the transaction (`unit`), nor the ways themselves (`fill`).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -57,7 +56,6 @@ class TableLoad:
         options: Of the unit.
         room: Locks and empties.
         observer: Is told of steps.
-        folder: For spools; private to the attempt.
         along: Tables of the unit that are filled already.
         refused: How often the server has refused rows of this table.
         joined: True inside a caller's transaction.
@@ -71,13 +69,12 @@ class TableLoad:
         room: Room,
         observer: Observer,
         *,
-        folder: Path,
         along: Sequence[TableLoad],
         refused: int,
         joined: bool,
     ) -> None:
         self.prepared = prepared
-        self.books = TableBooks(prepared, options, Spool(folder, prepared.names))
+        self.books = TableBooks(prepared, options, Spool(prepared.names))
         self._connection = connection
         self._options = options
         self._room = room

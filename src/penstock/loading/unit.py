@@ -7,12 +7,10 @@ users call (`load`), nor how one table is filled (`fill`).
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -73,17 +71,18 @@ class Unit:
         """
         self._observer.step(Step.RECORD)
         self._recorder.begin(self._tables)
-        # The refused rows of a failed load are still needed when its transaction is gone.
-        with tempfile.TemporaryDirectory(prefix="penstock-") as folder:
-            try:
-                return self._exported(self._attempts(Path(folder)))
-            except BaseException as error:
-                told = _as_ours(error)
-                self._recorder.failed(told, self._books)
-                told = self._export_failed(told)
-                if told is error:
-                    raise
-                raise told from None
+        try:
+            return self._exported(self._attempts())
+        except BaseException as error:
+            # The refused rows of a failed load are still needed when its transaction is gone.
+            told = _as_ours(error)
+            self._recorder.failed(told, self._books)
+            told = self._export_failed(told)
+            if told is error:
+                raise
+            raise told from None
+        finally:
+            self._forget()
 
     def _exported(self, results: list[LoadResult]) -> list[LoadResult]:
         """Write the file of refused rows; the load stands, whether that works or not."""
@@ -122,10 +121,15 @@ class Unit:
             for books in self._books
         ]
 
-    def _attempts(self, folder: Path) -> list[LoadResult]:
+    def _forget(self) -> None:
+        for books in self._books:
+            books.spool.close()
+        self._books = []
+
+    def _attempts(self) -> list[LoadResult]:
         while True:
             try:
-                return self._attempt(folder)
+                return self._attempt()
             except ServerRefusedRows as refused:
                 count = self._refusals.get(refused.load_id, 0) + 1
                 self._refusals[refused.load_id] = count
@@ -144,14 +148,14 @@ class Unit:
             if skipped:
                 raise loaded_meanwhile(prepared.spec.name, skipped[0])
 
-    def _attempt(self, folder: Path) -> list[LoadResult]:
+    def _attempt(self) -> list[LoadResult]:
         began = time.perf_counter()
         with ExitStack() as stack:
             if self._target.joined:
                 stack.enter_context(self._connection.transaction())
             else:
                 stack.callback(_rollback, self._connection)
-            results = self._load(folder, began)
+            results = self._load(began)
             if self._target.joined:
                 return results
             self._observer.step(Step.COMMIT)
@@ -163,14 +167,14 @@ class Unit:
         self._observer.step(Step.COMMITTED)
         return results
 
-    def _load(self, folder: Path, began: float) -> list[LoadResult]:
+    def _load(self, began: float) -> list[LoadResult]:
         connection, options = self._connection, self._options
         set_locally(connection, self._tables[0].spec.name.schema)
         if self._target.joined:
             # What earlier statements of the caller deferred must not be in the way of ours.
             connection.execute("set constraints all immediate")
         room = Room(connection, self._tables, options, self._observer)
-        self._books = []
+        self._forget()
         loads: list[TableLoad] = []
         for prepared in self._tables:
             load = TableLoad(
@@ -179,7 +183,6 @@ class Unit:
                 options,
                 room,
                 self._observer,
-                folder=folder,
                 along=tuple(loads),
                 refused=self._refusals.get(prepared.load_id, 0),
                 joined=self._target.joined,

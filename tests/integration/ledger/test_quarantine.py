@@ -138,8 +138,8 @@ def test_rejects_are_found_by_the_load_that_met_them_first_or_last(
 def test_the_raw_row_keeps_every_text_in_the_order_of_the_source(
     shop: Database, tmp_path: Path
 ) -> None:
-    # Longer names first: jsonb would sort them. A NUL, and a backslash before what looks like one.
-    odd = 'a\0b\\u0000"\u00e9'
+    # Longer names first: jsonb would sort them. A backslash before what looks like a NUL.
+    odd = 'ab\\u0000"\u00e9'
     frame = pl.DataFrame({"order_id": [1, 2], "customer_id": [None, None], "amount": ["1", odd]})
     load_table(shop.url, frame, "orders", max_rejects=1)
     [one] = quarantine.find(shop.connect(), Selection())
@@ -149,7 +149,7 @@ def test_the_raw_row_keeps_every_text_in_the_order_of_the_source(
         ("customer_id", None),
         ("amount", odd),
     ]
-    assert one.bad_values == [odd.replace("\0", "\\x00")]
+    assert one.bad_values == [odd]
     assert export_rejects(shop.connect(), tmp_path / "r.csv", Selection()) == 1
     assert (
         (tmp_path / "r.csv")

@@ -271,3 +271,31 @@ def test_a_later_append_that_brings_the_row_resolves_its_reject(
     load_table(shop.engine(), corrected, "orders")
     # The conflicting duplicate of key 1 still waits: no later load brought that row.
     assert rows(shop, by_status) == [("resolved", 1), ("waiting", 1)]
+
+
+def test_a_frame_with_a_nul_byte_loses_that_row_only(shop: Database) -> None:
+    frame = pl.DataFrame({"customer_id": [1, 2, 3], "name": ["Ann", "B\0b", None]})
+    result = load_table(shop.engine(), frame, "customers", max_rejects=2)
+    assert (result.inserted, result.quarantined) == (1, 2)
+    assert {(r.column, r.code) for r in result.reasons} == {("", "nul"), ("name", "23502")}
+    kept = rows(shop, "select record, convert_from(raw, 'UTF8') from penstock.rejects order by 1")
+    assert [record for record, _ in kept] == [2, 3]
+    assert "B\\u0000b" in str(kept[0][1])
+
+
+def test_frames_given_one_by_one_are_loaded_and_read_again_where_needed(shop: Database) -> None:
+    with shop.connect() as connection:
+        connection.execute("alter table customers add check (name <> 'Bad')")
+    frames = (
+        pl.DataFrame({"customer_id": [n, n + 1], "name": ["Ann", "Bad" if n == 3 else "Bob"]})
+        for n in (1, 3, 5)
+    )
+    result = load_table(shop.engine(), frames, "customers", max_rejects=1)
+    assert (result.read, result.inserted, result.quarantined) == (6, 5, 1)
+    assert rows(shop, "select record, raw_values ->> 'name' from penstock.rejects") == [(4, "Bad")]
+
+
+def test_an_open_file_is_loaded(shop: Database, tmp_path: Path) -> None:
+    path = write(tmp_path / "c.csv", "customer_id,name\n1,Ann\n")
+    with path.open("rb") as file:
+        assert load_table(shop.engine(), file, "customers").inserted == 1
