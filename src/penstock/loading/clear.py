@@ -95,8 +95,8 @@ def _check_rights(connection: psycopg.Connection[Any]) -> None:
     missing = install.missing_rights(connection)
     if missing:
         raise TargetError(
-            f"This role lacks rights on the penstock schema ({', '.join(missing)}), which must know "
-            "that the tables are emptied. Grant them with: penstock roles --loader ROLE",
+            f"This role lacks rights on the penstock schema ({', '.join(missing)}), which must "
+            "know that the tables are emptied. Grant them with: penstock roles --loader ROLE",
             code="42501",
         )
 
