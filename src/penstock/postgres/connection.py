@@ -280,7 +280,7 @@ def translated(error: psycopg.Error, doing: str) -> PenstockError:
     code = error.sqlstate or ""
     said = " ".join(str(error.diag.message_primary or error).split())
     kind = kind_of(error)
-    if kind is Kind.TRANSIENT or code.startswith("53300"):
+    if kind in (Kind.TRANSIENT, Kind.RESOURCE):
         if code == "55P03":
             said = "another session holds a lock on it for too long"
         return TryAgain(f"Could not {doing}: {said}. Nothing was changed; try again.", code=code)
