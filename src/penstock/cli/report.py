@@ -83,7 +83,7 @@ def report(results: Sequence[LoadResult], seconds: float, *, kept: bool) -> None
     """
     out = console()
     for result in results:
-        for indent, line in _lines(result):
+        for indent, line in _lines(result, several=len(results) > 1):
             if out.is_terminal:
                 out.print(Padding(line, (0, 0, 0, indent), expand=False))
             else:
@@ -92,11 +92,12 @@ def report(results: Sequence[LoadResult], seconds: float, *, kept: bool) -> None
         out.print(line)
 
 
-def _lines(result: LoadResult) -> Iterator[tuple[int, Text]]:
-    """The lines of one table, each with its indentation."""
+def _lines(result: LoadResult, *, several: bool) -> Iterator[tuple[int, Text]]:
+    """The lines of one table, each with its indentation; its time where it is one of several."""
     yield 0, _balance(result)
     if result.strategy:
-        yield 2, Text(plain(result.strategy), "dim")
+        own = f"{_pace(result.read, result.seconds)}; " if several else ""
+        yield 2, Text(own + plain(result.strategy), "dim")
     if result.changes:
         changes = ", ".join(f"{rows:,} {what}" for what, rows in result.changes.items())
         yield 2, Text(f"changed because you said so: {plain(changes)}")
@@ -138,14 +139,17 @@ def _short(value: str) -> str:
     return f'"{shown}"' if len(shown) <= _VALUE else f'"{shown[:_VALUE]}..."'
 
 
+def _pace(rows: int, seconds: float) -> str:
+    took = f"{seconds:,.1f} s" if seconds >= 1 else f"{seconds * 1000:,.0f} ms"
+    return f"{took}, {rows / seconds:,.0f} rows/s" if rows and seconds else took
+
+
 def _ending(results: Sequence[LoadResult], seconds: float, *, kept: bool) -> Iterator[Text]:
     read = sum(result.read for result in results)
     took = results[0].seconds if len(results) == 1 else seconds
-    line = Text(f"{took:,.1f} s" if took >= 1 else f"{took * 1000:,.0f} ms")
+    line = Text(_pace(read, took))
     if len(results) > 1:
         line = Text(f"{len(results)} tables, {read:,} rows, ").append(line)
-    if read and took:
-        line.append(f", {read / took:,.0f} rows/s")
     if results[0].run_id:
         line.append(f", run {results[0].run_id[:_RUN]}")
     line.stylize("dim")

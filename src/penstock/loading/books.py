@@ -28,6 +28,7 @@ class TableBooks:
         deleted: Rows that were removed to make room.
         refused: Rows refused; more than the spool holds where too many were refused to fetch.
         strategy: How it was done.
+        seconds: That filling the table took.
         files: Name, sha256 and bytes of each file that was read.
         open_rejects: Ids of rejects that wait for a row that was not there before the load.
     """
@@ -40,6 +41,7 @@ class TableBooks:
         self.deleted = 0
         self.refused = 0
         self.strategy = ""
+        self.seconds = 0.0
         self.files: list[tuple[str, str, int]] = []
         self.open_rejects: list[int] = []
         self._options = options

@@ -5,6 +5,7 @@ Not for: the transaction (`unit`), nor the ways themselves (`fill`).
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -92,6 +93,7 @@ class TableLoad:
         """Fill the table, fetch what was refused, and hold the books against the guards."""
         if not self.prepared.inputs:
             return  # every file is in the table already
+        began = time.perf_counter()
         connection, spec, options = self._connection, self._spec, self._options
         self._observer.step(Step.PLAN, str(spec.name))
         truncate = options.mode is LoadMode.TRUNCATE
@@ -132,6 +134,7 @@ class TableLoad:
         self.books.files = [
             (one.name, one.sha256(), one.size) for one, _ in self.prepared.inputs if one.sha256()
         ]
+        self.books.seconds = time.perf_counter() - began
         self.books.guard()
 
     def _hold_back(self, *, empty: bool) -> str | None:

@@ -201,7 +201,11 @@ class Unit:
         self._recorder.write_rejects(connection, self._books)
         self._observer.step(Step.BOOKS)
         results = [
-            books.result(self._recorder.run_id, self._target.label, time.perf_counter() - began)
+            books.result(
+                self._recorder.run_id,
+                self._target.label,
+                time.perf_counter() - began if len(self._books) == 1 else books.seconds,
+            )
             for books in self._books
         ]
         self._recorder.succeeded(connection, self._books, results)

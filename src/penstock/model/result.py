@@ -45,7 +45,8 @@ class LoadResult:
         ignored: Exact copies within the input.
         filtered: Wholly blank records.
         quarantined: Rows refused.
-        seconds: From the first statement to the end of the commit.
+        seconds: From the first statement of the transaction to its commit; where several tables
+            share it, what filling this one took.
         strategy: How it was carried out, with the reason, the locks and their time.
         changes: Values changed because the user said so: `rounded`, `trimmed`, `orphans_nulled`.
         reasons: The reasons of the refused rows, commonest first.
