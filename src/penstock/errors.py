@@ -61,7 +61,13 @@ class TargetError(PenstockError):
 
 
 class LoadError(PenstockError):
-    """The load was rolled back as a whole; the table is as it was before."""
+    """The load was rolled back as a whole; the table is as it was before.
+
+    Attributes:
+        run_id: The run in the ledger, where what was refused is kept; empty without a ledger.
+    """
+
+    run_id = ""
 
 
 class BudgetExceeded(LoadError):

@@ -15,6 +15,8 @@ from penstock.model.result import LoadResult
 
 #: `truncate` refuses to leave less than this share of the rows.
 _SHRINK = 0.5
+#: Reasons that the error of a failed load names.
+_REASONS = 8
 
 
 class TableBooks:
@@ -63,15 +65,15 @@ class TableBooks:
         if self.refused and not inserted:
             raise BudgetExceeded(
                 f"{name}: every row was refused ({self.refused:,} of {read:,}). "
-                f"{self._commonest()}The load was rolled back.",
+                f"The load was rolled back.{self._reasons()}",
                 code="budget",
             )
         if not budget.allows(self.refused, read):
             share = f" ({self.refused / read:.1%})" if read else ""
             raise BudgetExceeded(
                 f"{name}: {self.refused:,} of {read:,} rows were refused{share}, the budget is "
-                f"{budget}. {self._commonest()}The load was rolled back. Correct the input, or "
-                "allow more with --max-rejects.",
+                f"{budget}. The load was rolled back. Correct the input, or allow more: "
+                f"--max-rejects {self.refused}.{self._reasons()}",
                 code="budget",
             )
         shrinks = self._options.mode is LoadMode.TRUNCATE and not self._options.allow_shrink
@@ -90,14 +92,17 @@ class TableBooks:
                 code="balance",
             )
 
-    def _commonest(self) -> str:
+    def _reasons(self) -> str:
+        """The commonest reasons, a line each, each with where it occurred first."""
         reasons = self.spool.reasons()
-        if not reasons:
-            return ""
-        first = reasons[0]
-        where, line, _, text = first.samples[0]
-        rows = "1 row" if first.rows == 1 else f"{first.rows:,} rows"
-        return f"Commonest: {text} ({rows}; the first at {where} line {line}). "
+        lines = []
+        for reason in reasons[:_REASONS]:
+            where, line, _, text = reason.samples[0]
+            rows = "1 row" if reason.rows == 1 else f"{reason.rows:,} rows"
+            lines.append(f"\n  {reason.column or 'whole row'} {reason.code}, {rows}: {text}")
+            lines.append(f" ({where} line {line})")
+        more = len(reasons) - _REASONS
+        return "".join(lines) + (f"\n  and {more} more reasons" if more > 0 else "")
 
     def result(self, run_id: str, target: str, seconds: float) -> LoadResult:
         """The load's result."""

@@ -12,6 +12,11 @@ from penstock.model.options import LoadOptions
 from penstock.model.table import Column, TableSpec
 from penstock.postgres.catalog import nearest
 
+#: How the header of exported rejects begins, and what of it is ours: a corrected file is loaded
+#: as it is.
+_EXPORT = ("_id", "_column", "_reason", "_value")
+_EXPORTED = (*_EXPORT, "_table", "_raw")
+
 
 @dataclass(frozen=True, slots=True)
 class Matching:
@@ -64,9 +69,13 @@ def match(source: Sequence[str], spec: TableSpec, options: LoadOptions, where: s
     renamed = _renamed(source, targets, options, where)
     pairs: list[tuple[str, Column]] = []
     unknown: list[str] = []
+    own = _EXPORTED if tuple(source[: len(_EXPORT)]) == _EXPORT else ()
+    left_out: list[str] = []
     for name in source:
         column = renamed.get(name) or targets.find(name)
-        if column is None or (column.generated and options.ignore_extra):
+        if column is None and name in own:
+            left_out.append(name)
+        elif column is None or (column.generated and options.ignore_extra):
             unknown.append(name)
         else:
             pairs.append((name, column))
@@ -83,7 +92,7 @@ def match(source: Sequence[str], spec: TableSpec, options: LoadOptions, where: s
             f"--columns SOURCE={needed[0].name}. The input has: {', '.join(source)}.",
             code="columns",
         )
-    return Matching(tuple(pairs), tuple(unknown), missing)
+    return Matching(tuple(pairs), (*left_out, *unknown), missing)
 
 
 def _is_pattern(name: str) -> bool:

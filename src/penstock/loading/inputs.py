@@ -120,7 +120,7 @@ class CsvInput:
         if self._options.delimiter is not None or self._delimiter == ",":
             return ()
         shown = {"\t": "tab"}.get(self._delimiter, self._delimiter)
-        return (f"fields are separated by {shown}, as the header shows",)
+        return (f"fields are separated by '{shown}', as the header shows",)
 
 
 class FrameInput:

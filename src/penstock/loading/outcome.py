@@ -6,6 +6,7 @@ Not for: the rows.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import psycopg
@@ -108,7 +109,8 @@ class Recorder:
         try:
             with self._connection() as connection, connection.transaction():
                 for books in tables:
-                    result = books.result(self.run_id, self._target.label, 0.0)
+                    tried = books.result(self.run_id, self._target.label, books.seconds)
+                    result = replace(tried, inserted=0, deleted=0, inferred=0, ignored=0)
                     runs.finish_load(connection, result, "failed", said)
                     if books.spool.rows:
                         rejects.write_void(

@@ -78,6 +78,8 @@ class Unit:
             told = _as_ours(error)
             self._recorder.failed(told, self._books)
             told = self._export_failed(told)
+            if isinstance(told, LoadError) and not self._target.joined:
+                told.run_id = self._recorder.run_id
             if told is error:
                 raise
             raise told from None

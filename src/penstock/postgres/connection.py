@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard, cast
 import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.pq import Conninfo
 
 from penstock.errors import PenstockError, TargetError, TryAgain, UsageError
 from penstock.postgres.sqlstates import Kind, kind_of
@@ -170,7 +172,8 @@ def normalise(dsn: str) -> str:
     """A libpq connection string with Penstock's settings added where the user gave none.
 
     TLS is verified by default: for a host that is not this machine, `sslmode=verify-full` with
-    the system's certificate authorities holds unless the string says otherwise.
+    the system's certificate authorities holds unless the string, `PGSSLMODE` or a service file
+    says otherwise.
 
     Raises:
         UsageError: It is not a connection string; its text is not repeated in the message.
@@ -189,8 +192,11 @@ def normalise(dsn: str) -> str:
     parts.setdefault("keepalives_interval", 10)
     parts.setdefault("keepalives_count", 3)
     parts.setdefault("tcp_user_timeout", _DEAD_AFTER * 1000)
-    host = str(parts.get("host") or parts.get("hostaddr") or "")
-    if host and "sslmode" not in parts and not _is_here(host):
+    # What the string leaves out comes from PGHOST, PGSERVICE and their kin, as libpq reads them.
+    defaults = {d.keyword.decode(): (d.val or b"").decode() for d in Conninfo.get_defaults()}
+    host = str(parts.get("host") or parts.get("hostaddr") or defaults.get("host") or "")
+    said = "sslmode" in parts or "service" in parts or "PGSSLMODE" in os.environ
+    if host and not said and not _is_here(host):
         parts["sslmode"] = "verify-full"
         parts.setdefault("sslrootcert", "system")
     return make_conninfo("", **parts)
@@ -215,7 +221,7 @@ def _open(conninfo: str) -> psycopg.Connection[Any]:
 
 def _no_connection(error: psycopg.Error) -> PenstockError:
     """Why there is no connection; libpq gives no SQLSTATE for it, so its words must do."""
-    said = " ".join(str(error).split()).rstrip(".")
+    said = " ".join(str(error).split()).split(" Is the server running")[0].rstrip(".")
     answered = "FATAL:" in said and not any(word in said for word in _BUSY)
     if answered or any(word in said for word in _WRONG):
         return TargetError(

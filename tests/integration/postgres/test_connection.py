@@ -65,6 +65,13 @@ def test_certificates_are_verified_unless_the_server_is_this_machine(
     assert conninfo_to_dict(normalise(dsn)).get("sslmode") == mode
 
 
+def test_a_host_of_the_environment_is_verified_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PGHOST", "db.example.com")
+    assert conninfo_to_dict(normalise("dbname=shop"))["sslmode"] == "verify-full"
+    monkeypatch.setenv("PGSSLMODE", "require")
+    assert "sslmode" not in conninfo_to_dict(normalise("dbname=shop"))
+
+
 def test_a_target_shows_no_password(database: Database) -> None:
     with target_of(database.url) as target:
         assert (urlsplit(database.url).password or "-") not in repr(target)
