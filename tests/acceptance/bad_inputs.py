@@ -114,7 +114,7 @@ FILES = [
         setup=TABLE + "insert into people select n, 'x' from generate_series(1, 9) n;"),
     Bad(what="duplicates, exact and conflicting",
         content=HEAD + GOOD + GOOD + b"1,Eve,2001-02-03,1.50\n2,Bob,,\n", exit_code=3, inserted=2,
-        rejects=[(4, "id", "23505")], said="the key id came"),
+        rejects=[(4, "id", "23505")], said="id 1 came before"),
     Bad(what="a key that is in the table", content=HEAD + GOOD + b"2,Bob,,\n", exit_code=3,
         inserted=1, rejects=[(2, "id", "23505")], said="already",
         setup=TABLE + "insert into people values (1, 'Old');"),
@@ -123,7 +123,8 @@ FILES = [
         setup="create table parents (id int primary key); insert into parents values (1);" + TABLE
         + "alter table people add foreign key (id) references parents;"),
     Bad(what="CHECK", content=HEAD + GOOD + b"2,Bob,,-1\n", exit_code=3, inserted=1,
-        rejects=[(3, "", "23514")], said="positive",
+        rejects=[(3, "amount", "23514")],
+        said="violates positive: CHECK ((amount > (0)::numeric))",
         setup=TABLE + "alter table people add constraint positive check (amount > 0);"),
     Bad(what="the table's only column list is wrong quoted", content=b'"id,name"\n1,Ann\n',
         exit_code=1, said="no column"),

@@ -178,7 +178,8 @@ def _span(connection: psycopg.Connection[Any], stage: Stage, low: int, high: int
     found = []
     for number, column, code, said, constraint in row:
         _raise_unless_row(code, said, stage)
-        found.append(Refused(int(number), column or _column_of(stage, constraint), code, said))
+        named, told = _told(stage, constraint, said)
+        found.append(Refused(int(number), column or named, code, told))
     return found
 
 
@@ -200,8 +201,11 @@ def _known(code: str) -> bool:
     return True
 
 
-def _column_of(stage: Stage, constraint: str | None) -> str:
-    """The columns of a key or foreign key by its name; other constraints name themselves."""
+def _told(stage: Stage, constraint: str | None, said: str) -> tuple[str, str]:
+    """The columns that a constraint is about, and what it demands; the server's words otherwise."""
+    for check in stage.spec.checks:
+        if check.name == constraint:
+            return ", ".join(check.columns), f"violates {check.name}: {check.definition}"
     columns = {key.name: key.columns for key in stage.spec.keys}
     columns |= {key.name: key.columns for key in stage.spec.foreign_keys}
-    return ", ".join(columns.get(constraint or "", ()))
+    return ", ".join(columns.get(constraint or "", ())), said

@@ -23,6 +23,11 @@ _PLAIN: Mapping[str, str] = {
 }
 
 
+#: Stands for the refused value in a reason that is made before the row is read again; a character
+#: that no text of people has (Unicode, private use).
+VALUE = "\ue000"
+
+
 def refused_rows(
     batch: Batch,
     bad: pl.DataFrame,
@@ -57,8 +62,7 @@ def refused_later(
 
     Args:
         origins: `_row` -> line, raw bytes and source texts, read again.
-        faults: `_row`, `column`, `code`, `reason`, `value` (filled in from the origin where it
-            is NULL and the column is known).
+        faults: `_row`, `column`, `code`, `reason`; `VALUE` in a reason stands for the row's value.
         by_target: Target column -> source column.
         spec: The target.
     """
@@ -77,13 +81,17 @@ def refused_later(
         schema=dict.fromkeys(names, pl.String()),
         orient="row",
     )
-    values = [
-        value
-        if value is not None or column not in by_target
-        else origins[row][2].get(by_target[column])
-        for row, column, value in faults.select(ROW, "column", "value").iter_rows()
-    ]
-    faults = faults.with_columns(pl.Series("value", values, dtype=pl.String))
+    told = faults.select(ROW, "column", "reason").iter_rows()
+    values, reasons = [], []
+    for row, columns, reason in told:
+        names = [by_target[name] for name in columns.split(", ") if name in by_target]
+        texts = [origins[row][2].get(name) for name in names]
+        value = ", ".join("NULL" if text is None else text for text in texts)
+        values.append(value if any(text is not None for text in texts) else None)
+        reasons.append(reason.replace(VALUE, value))
+    faults = faults.with_columns(
+        pl.Series("value", values, dtype=pl.String), pl.Series("reason", reasons, dtype=pl.String)
+    )
     return _joined(rows, source, faults, by_target, spec)
 
 

@@ -6,7 +6,7 @@ Not for: the transaction (`unit`), nor the ways themselves (`fill`).
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import polars as pl
@@ -28,7 +28,7 @@ from penstock.loading.parents import (
     read_keys,
 )
 from penstock.loading.prepare import Prepared
-from penstock.loading.refusals import refused_later
+from penstock.loading.refusals import VALUE, refused_later
 from penstock.loading.room import Room, has_rows
 from penstock.loading.spool import KEPT_AFTER_ROLLBACK, Spool
 from penstock.loading.steps import Step
@@ -233,9 +233,12 @@ class TableLoad:
                 pl.col(ROW) // (1 << RECORD_BITS), maintain_order=True
             ):
                 place = int(str(file[0]))
-                rows = part[ROW].unique().to_list()
                 one, matching = next(i for i in self.prepared.inputs if i[0].file == place)
-                origins: dict[int, Origin] = one.fetch(rows)
+                firsts = {row for row in part["other"].drop_nulls() if file_of(row) == place}
+                fetched = one.fetch({*part[ROW], *firsts})
+                origins: dict[int, Origin] = {row: fetched[row] for row in part[ROW].unique()}
+                lines = {row: fetched[row][0] for row in firsts}
+                part = part.with_columns(reason=self._with_lines(part, lines)).drop("other")
                 by_target = {column.name: name for name, column in matching.pairs}
                 self.books.spool.add(refused_later(origins, part, by_target, self._spec))
 
@@ -246,19 +249,31 @@ class TableLoad:
             if message is not None:
                 reason = message
             elif code == "23503":
-                reason = f"the value of {column} is not in {owners.get(column, 'its parent')}"
+                reason = f"{VALUE} is not in {owners.get(column, 'its parent')}"
             elif other is not None:
-                name = self.prepared.names[file_of(other)]
-                where = "" if file_of(other) == file_of(row) else f" of {name}"
-                reason = f"the key {column} came first in record {record_of(other)}{where}"
+                reason = f"{column} {VALUE} came first in "
+            elif self._decision.way is Way.DIRECT:  # a late row: all others are this load's
+                reason = f"{column} {VALUE} came before in the input"
             else:
-                reason = f"the key {column} is in {self._spec.name} already"
-                if self._decision.way is Way.DIRECT:  # a late row: all others are this load's
-                    reason = f"the key {column} came before in the input"
-            rows.append((row, column, code, reason, None))
+                reason = f"{column} {VALUE} is in {self._spec.name} already"
+            rows.append((row, column, code, reason, other))
         text = pl.String()
-        schema = {ROW: pl.Int64(), "column": text, "code": text, "reason": text, "value": text}
-        return pl.DataFrame(rows, schema=schema, orient="row")
+        schema = {ROW: pl.Int64(), "column": text, "code": text, "reason": text}
+        return pl.DataFrame(rows, schema=schema | {"other": pl.Int64()}, orient="row")
+
+    def _with_lines(self, faults: pl.DataFrame, lines: Mapping[int, int]) -> pl.Series:
+        """The reasons, with where the row that came first stands."""
+        told = []
+        for reason, other in faults.select("reason", "other").iter_rows():
+            if other is None:
+                told.append(reason)
+            elif lines.get(other):
+                told.append(f"{reason}line {lines[other]}")
+            elif other in lines:
+                told.append(f"{reason}row {record_of(other)}")
+            else:
+                told.append(f"{reason}{self.prepared.names[file_of(other)]}")
+        return pl.Series("reason", told, dtype=pl.String)
 
     # Afterwards --------------------------------------------------------------------------
 

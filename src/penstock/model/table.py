@@ -104,6 +104,21 @@ class ForeignKey:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CheckConstraint:
+    """A CHECK of the target, to say what a refused row violates.
+
+    Attributes:
+        name: The constraint's name.
+        columns: That it looks at.
+        definition: As PostgreSQL writes it: `CHECK ((price >= 0))`.
+    """
+
+    name: str
+    columns: tuple[str, ...]
+    definition: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TableSpec:
     """A target table: columns, keys, foreign keys and the role's rights on it.
 
@@ -114,6 +129,7 @@ class TableSpec:
         columns: In table order, dropped ones left out.
         keys: Primary key first.
         foreign_keys: By name.
+        checks: By name.
         owned: True where the role owns the table (or is a member of its owner).
         rights: Of SELECT, INSERT, UPDATE, DELETE, TRUNCATE: those that the role has.
         row_security: True where policies apply to the role.
@@ -128,6 +144,7 @@ class TableSpec:
     columns: tuple[Column, ...]
     keys: tuple[Key, ...] = ()
     foreign_keys: tuple[ForeignKey, ...] = ()
+    checks: tuple[CheckConstraint, ...] = ()
     owned: bool = False
     rights: frozenset[str] = frozenset()
     row_security: bool = False

@@ -9,7 +9,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from penstock.errors import UsageError
-from penstock.model.table import Column, ForeignKey, Key, TableName, TableSpec
+from penstock.model.table import CheckConstraint, Column, ForeignKey, Key, TableName, TableSpec
 from penstock.postgres.queries import queries
 
 _SQL = queries("penstock.postgres.sql", "catalog.sql")
@@ -104,6 +104,10 @@ def read_spec(connection: psycopg.Connection[Any], name: TableName) -> TableSpec
             for r in cursor.execute(_SQL["keys"], of)
         )
         foreign = tuple(_foreign_key(r) for r in cursor.execute(_SQL["foreign_keys"], of))
+        checks = tuple(
+            CheckConstraint(name=r["name"], columns=tuple(r["columns"]), definition=r["definition"])
+            for r in cursor.execute(_SQL["checks"], of)
+        )
         referenced_by = tuple(
             TableName(r["schema"], r["table"]) for r in cursor.execute(_SQL["referenced_by"], of)
         )
@@ -114,6 +118,7 @@ def read_spec(connection: psycopg.Connection[Any], name: TableName) -> TableSpec
         columns=columns,
         keys=keys,
         foreign_keys=foreign,
+        checks=checks,
         owned=table["owned"],
         rights=frozenset(table["rights"]),
         row_security=table["row_security"],

@@ -124,7 +124,7 @@ def test_every_kind_of_refusal_is_counted_and_named(shop: Database, tmp_path: Pa
     assert found == {
         ("ordered", "22008"): 1,
         ("customer_id", "23503"): 1,
-        ("", "23514"): 1,
+        ("amount", "23514"): 1,
         ("amount", "scale"): 1,
         ("order_id", "23505"): 1,
         ("", "ragged"): 1,

@@ -111,6 +111,17 @@ join pg_catalog.pg_namespace n on n.oid = p.relnamespace
 where k.conrelid = %(oid)s::bigint::oid and k.contype = 'f' and k.conparentid = 0
 order by k.conname;
 
+-- name: checks
+-- CHECK constraints, for the words of a refusal.
+select k.conname as name, pg_get_constraintdef(k.oid) as definition,
+       coalesce((select array_agg(a.attname order by u.place)
+                 from unnest(k.conkey) with ordinality u(attnum, place)
+                 join pg_catalog.pg_attribute a
+                   on a.attrelid = k.conrelid and a.attnum = u.attnum), '{}') as columns
+from pg_catalog.pg_constraint k
+where k.conrelid = %(oid)s::bigint::oid and k.contype = 'c'
+order by k.conname;
+
 -- name: referenced_by
 -- Tables whose foreign keys point here: TRUNCATE refuses unless they are emptied too.
 select distinct n.nspname as schema, c.relname as table
