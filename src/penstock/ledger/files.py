@@ -21,7 +21,7 @@ class KnownFile:
     Attributes:
         sha256: Of the stored bytes, in hexadecimal.
         name: The file's name when it was loaded.
-        loaded_at: When, as ISO text in UTC.
+        loaded_at: When, in local time to the minute.
     """
 
     sha256: str
@@ -40,7 +40,7 @@ def known(
         _SQL["known_files"],
         {"schema": table.schema, "table": table.table, "sizes": list(sizes)},
     )
-    return {row[0]: KnownFile(row[0], row[1], row[2].isoformat(" ", "seconds")) for row in rows}
+    return {row[0]: KnownFile(row[0], row[1], f"{row[2].astimezone():%Y-%m-%d %H:%M}") for row in rows}
 
 
 def record(

@@ -162,7 +162,8 @@ def not_loaded_before(
         digest = _sha256(one.path)
         if digest in known:
             before = known[digest]
-            skipped.append(f"{one.name} (loaded as {before.name} on {before.loaded_at})")
+            other = f"as {before.name} " if before.name != one.name else ""
+            skipped.append(f"{one.name} (loaded {other}on {before.loaded_at})")
         else:
             kept.append(one)
     return kept, skipped

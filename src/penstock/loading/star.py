@@ -64,7 +64,7 @@ def match_files(
         elif not tables:
             raise SourceError(
                 f"{path}: there is no table of that name.{nearest(_stem(path), there)} Rename the "
-                "file, or name the tables to load."
+                "file, or name the tables to load: --tables A,B."
             )
     lacking = [name for name in tables or () if name not in by_table]
     if lacking:
