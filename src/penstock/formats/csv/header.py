@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import re
+import shlex
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
@@ -20,6 +21,8 @@ from penstock.model.batch import LINE, ROW
 CANDIDATES = (",", ";", "\t", "|")
 _INSIGNIFICANT = re.compile(r"[\s._-]+")
 _SHOWN = 200
+#: Names that a message lists of a header or a table.
+_NAMES = 6
 
 
 def plain_name(name: str) -> str:
@@ -140,6 +143,7 @@ def prove_delimiter(
 
     Raises:
         SourceError: No delimiter is proven, or more than one; shows the line and what was tried.
+            Where only one splits the record, and into names that nobody knows, shows those.
     """
     dialect = dialect or Dialect(",")
     names = {plain_name(column) for column in known}
@@ -168,7 +172,22 @@ def prove_delimiter(
     winners = [candidate for candidate, points in score.items() if points == best]
     if best and len(winners) == 1:
         return winners[0]
+    if names and width is None and not best and len(splitting) == 1:
+        raise SourceError(_none_known(fields[splitting.pop()], known, name), code="columns")
     raise SourceError(_not_proven(first, dialect, fields, score, name), code="delimiter")
+
+
+def _none_known(found: Sequence[str], known: Collection[str], name: str) -> str:
+    fields, columns = [field.strip() for field in found], list(known)
+    named = ", ".join(f'"{field}"' for field in fields[:_NAMES])
+    more = f" and {len(fields) - _NAMES} more" if len(fields) > _NAMES else ""
+    of_table = ", ".join(columns[:_NAMES]) + (", ..." if len(columns) > _NAMES else "")
+    first = next((field for field in fields if field), "SOURCE")
+    rename = shlex.quote(f"{first}={columns[0]},...")
+    return (
+        f"{name or 'input'}: none of {named}{more} is a column of the table ({of_table}). "
+        f"Map them: --columns {rename}"
+    )
 
 
 def _not_proven(

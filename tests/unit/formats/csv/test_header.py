@@ -32,8 +32,20 @@ def test_a_header_without_any_delimiter_is_one_column() -> None:
 
 
 def test_no_match_shows_the_line_and_what_was_tried() -> None:
-    with pytest.raises(SourceError, match=r"x\.csv: no delimiter fits .*'foo;bar'.*tab 1 fields"):
-        _ = reader(b"foo;bar\n1;2\n", KNOWN).columns
+    with pytest.raises(SourceError, match=r"x\.csv: no delimiter fits .*'foo;b\|r'.*tab 1 fields"):
+        _ = reader(b"foo;b|r\n1;2\n", KNOWN).columns
+
+
+def test_names_that_nobody_knows_are_told_where_only_one_delimiter_splits() -> None:
+    known = ["order_no", "b", "c", "d", "e", "f", "g"]
+    with pytest.raises(SourceError) as e:
+        _ = reader(b"Bestell-Nr;Kunde ;\n1;2;3\n", known).columns
+    assert str(e.value) == (
+        'x.csv: none of "Bestell-Nr", "Kunde", "" is a column of the table '
+        "(order_no, b, c, d, e, f, ...). Map them: --columns Bestell-Nr=order_no,..."
+    )
+    with pytest.raises(SourceError, match=r'"v" and 2 more is .* \(id\).*--columns \'q r=id,...\''):
+        _ = reader(b"q r,p,s,t,u,v,w,x\n", ["id"]).columns
 
 
 def test_an_even_match_is_refused() -> None:
