@@ -46,7 +46,8 @@ STAR_EXAMPLES = """
   1  failed, nothing was changed  2  wrong use  75  try again later
 """
 
-_SEE_VOID = "What was refused: penstock rejects list --status void."
+#: Characters of a run's id that are shown; `penstock runs show` takes them.
+_RUN = 8
 
 
 @takes_flags
@@ -156,7 +157,7 @@ def _carry_out(
     except LoadError as error:
         told = flags.rejects is not None or flags.no_ledger
         if isinstance(error, BudgetExceeded) and not told:
-            raise BudgetExceeded(f"{error.message} {_SEE_VOID}", code=error.code) from None
+            raise _with_way_to_see(error) from None
         raise
     seconds = time.perf_counter() - began
     if not flags.quiet:
@@ -167,6 +168,12 @@ def _carry_out(
         if flags.rejects is not None and refused:
             answer.say(f"{refused:,} refused {_rows(refused)} in {flags.rejects}")
     return results, seconds
+
+
+def _with_way_to_see(error: BudgetExceeded) -> BudgetExceeded:
+    run_id: str = getattr(error, "run_id", "")
+    way = f"penstock runs show {run_id[:_RUN]}" if run_id else "penstock runs"
+    return BudgetExceeded(f"{error.message}\nWhat was refused: {way}.", code=error.code)
 
 
 def _rows(count: int) -> str:

@@ -30,6 +30,7 @@ LIST_EXAMPLES = """
 [bold]Examples[/bold]
   penstock rejects list
   penstock rejects list fact_sales --status all
+  penstock rejects list --run 3f2a91
   penstock rejects list --json
 """
 SHOW_EXAMPLES = """
@@ -91,25 +92,42 @@ _STATUS_HELP = "waiting, replayed, resolved, discarded, void (of failed loads), 
 @rejects_app.command("list", cls=Command, epilog=LIST_EXAMPLES)
 def list_rejects(
     table: TableName = None,
+    run: Annotated[
+        str | None,
+        typer.Option(
+            "--run",
+            metavar="ID",
+            show_default=False,
+            help="Met by this run, or by this load (the beginning of the id is enough).",
+        ),
+    ] = None,
     status: Annotated[
-        str, typer.Option("--status", metavar="STATUS", help=_STATUS_HELP)
-    ] = "waiting",
+        str | None,
+        typer.Option(
+            "--status",
+            metavar="STATUS",
+            show_default=False,
+            help=f"{_STATUS_HELP} Default: waiting; with --run, all.",
+        ),
+    ] = None,
     dsn: Dsn = None,
     as_json: AsJson = False,
 ) -> None:
     """List what was refused and why: by table, column and code, with a sample."""
     from penstock.cli.refused import group_object, print_groups
-    from penstock.ledger.quarantine import groups
+    from penstock.ledger.quarantine import groups, loads_of
 
-    statuses = _statuses(status)
+    named = status or ("all" if run else "waiting")
+    statuses = _statuses(named)
     with connected(dsn, "list the rejects") as (where, connection):
-        found = groups(connection, table_named(connection, table), statuses)
+        loads = loads_of(connection, run) if run else None
+        found = groups(connection, table_named(connection, table), statuses, loads)
     print_groups(found)
     if not found:
-        what = "is refused" if status == "all" else f"is {status}"
-        answer.say(f"No row {'waits' if status == 'waiting' else what}.")
-    elif status == "waiting":
-        answer.say("Next: penstock rejects export rejects.csv")
+        what = "is refused" if named == "all" else f"is {named}"
+        answer.say(f"No row {'waits' if named == 'waiting' else what}.")
+    elif run or named == "waiting":
+        answer.say(f"Next: penstock rejects export rejects.csv{f' --load {run}' if run else ''}")
     if as_json:
         answer.answer({"target": where.label, "groups": [group_object(one) for one in found]})
 

@@ -162,6 +162,25 @@ def test_the_rejects_of_a_failed_load_are_exported_by_its_run(
     assert sheet["customer_id"].to_list() == ["x", "y"]
 
 
+def test_a_failed_load_names_its_run_and_its_rejects_are_listed(
+    loaded: Database, folder: Path
+) -> None:
+    (folder / "bad.csv").write_text("customer_id,name\nx,Ann\ny,Bob\n", encoding="utf-8")
+    failed = penstock(folder, "load", "bad.csv", "customers", "--dsn", loaded.url)
+    runs = said(penstock(folder, "runs", "--dsn", loaded.url, "--json"))["runs"]
+    prefix = runs[0]["run_id"][:8]
+    assert failed.stderr.endswith(f"\nWhat was refused: penstock runs show {prefix}.\n")
+    listed = penstock(folder, "rejects", "list", "--run", prefix, "--dsn", loaded.url, "--json")
+    groups = said(listed)["groups"]
+    assert [(g["table"], g["code"], g["status"], g["rows"], g["table_rows"]) for g in groups] == [
+        ("customers", "22P02", "void", 2, 2)
+    ]
+    assert f"penstock rejects export rejects.csv --load {prefix}" in listed.stderr
+    words = ("--run", prefix, "--status", "waiting")
+    waiting = penstock(folder, "rejects", "list", *words, "--dsn", loaded.url)
+    assert "No row waits." in waiting.stderr
+
+
 def test_discarding_needs_a_choice_and_a_yes(loaded: Database, folder: Path) -> None:
     nothing = penstock(folder, "rejects", "discard", "--dsn", loaded.url)
     assert nothing.returncode == 2

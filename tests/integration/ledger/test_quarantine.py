@@ -271,3 +271,18 @@ def test_an_export_does_not_hold_the_rows_in_memory(shop: Database, tmp_path: Pa
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         assert peak < 12 << 20  # the reasons alone are 20 MB
+
+
+def test_the_groups_of_all_loads_are_those_of_all_rejects(filled: Database, tmp_path: Path) -> None:
+    again = load(filled, tmp_path, "two.csv", HEAD + "6,,1\n7,1,y\n")
+    with filled.connect() as connection:
+        rows = connection.execute("select load_id::text from penstock.loads").fetchall()
+        every = [row[0] for row in rows]
+        told = quarantine.groups(connection, loads=every)
+        assert told == quarantine.groups(connection)
+        assert quarantine.groups(connection, CUSTOMERS, None, every) == quarantine.groups(
+            connection, CUSTOMERS, None
+        )
+        newest = quarantine.groups(connection, loads=[again])
+        assert all(one.source.endswith("two.csv") for one in newest)
+        assert quarantine.groups(connection, loads=[]) == []
