@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +19,7 @@ from penstock.errors import UsageError
 if TYPE_CHECKING:
     import psycopg
 
-    from penstock.ledger.quarantine import Selection
+    from penstock.ledger.quarantine import Layout, Selection
 
 rejects_app = typer.Typer(
     no_args_is_help=True,
@@ -184,6 +185,7 @@ def export(
     as_json: AsJson = False,
 ) -> None:
     """Export refused rows, one line each, to be corrected and loaded again."""
+    from penstock.ledger.quarantine import layouts
     from penstock.loading.export import check_path, export_rejects
 
     check_path(file)
@@ -192,7 +194,10 @@ def export(
     with connected(dsn, "export the rejects") as (where, connection):
         what = _selection(connection, table, ids, load, code=code, column=column, status=status)
         rows = export_rejects(connection, file, what)
+        kinds = layouts(connection, what)
     answer.say(f"{rows_text(rows)} written to {file}")
+    if kinds:
+        answer.say(_way_back(file, kinds))
     if as_json:
         answer.answer({"target": where.label, "file": str(file), "rows": rows})
 
@@ -247,6 +252,18 @@ def purge(
     answer.say(f"{rows_text(rows)} purged.")
     if as_json:
         answer.answer({"target": where.label, "purged": rows, "days": days})
+
+
+def _way_back(file: Path, kinds: Sequence[Layout]) -> str:
+    """How an export becomes a load."""
+    tables = sorted({str(one.table) for one in kinds})
+    if len(tables) > 1:
+        return "A file for each table can be loaded again: penstock rejects export FILE TABLE"
+    if any(one.names is None for one in kinds):
+        return "What could not be split stands in _raw: correct that in the input."
+    save = "" if file.suffix.lower() == ".csv" else ", save it as .csv"
+    words = ("penstock", "load", str(file.with_suffix(".csv")), tables[0])
+    return f"Correct it{save}, then load it again: {shlex.join(words)}"
 
 
 def _selection(

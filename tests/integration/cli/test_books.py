@@ -132,6 +132,9 @@ def test_rejects_are_exported_privately_and_never_over_a_file(
 ) -> None:
     done = penstock(folder, "rejects", "export", "r.csv", "--dsn", loaded.url, "--json")
     assert (done.returncode, said(done)["rows"]) == (0, 3)
+    assert done.stderr.endswith(
+        "\n3 rows written to r.csv\nCorrect it, then load it again: penstock load r.csv orders\n"
+    )
     path = folder / "r.csv"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     lines = path.read_text("utf-8").splitlines()
@@ -158,6 +161,7 @@ def test_the_rejects_of_a_failed_load_are_exported_by_its_run(
         folder, "rejects", "export", "r.xlsx", "--load", prefix, "--dsn", loaded.url, "--json"
     )
     assert said(done)["rows"] == 2
+    assert "save it as .csv, then load it again: penstock load r.csv customers" in done.stderr
     sheet = fastexcel.read_excel(folder / "r.xlsx").load_sheet(0, dtypes="string").to_polars()
     assert sheet["customer_id"].to_list() == ["x", "y"]
 
