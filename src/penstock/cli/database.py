@@ -65,7 +65,7 @@ def database(dsn: str | None) -> Database:
 
     cluster = Cluster.of_project(where.folder)
     started = cluster.start()
-    source = f"embedded, {_from_here(cluster.folder)}"
+    source = f"embedded, {from_here(cluster.folder)}"
     return Database(cluster.url, label_of(cluster.url), source, started)
 
 
@@ -88,7 +88,8 @@ def label_of(conninfo: str) -> str:
     return f"{user}@{host}:{port}/{parts.get('dbname', user)}"
 
 
-def _from_here(folder: Path) -> str:
+def from_here(folder: Path) -> str:
+    """A path, relative to the current folder where it is below it."""
     try:
         return str(folder.resolve().relative_to(Path.cwd().resolve()))
     except ValueError:

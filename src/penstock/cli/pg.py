@@ -9,14 +9,16 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
+from urllib.parse import quote
 
 import typer
 
 from penstock.cli import answer
-from penstock.errors import PenstockError, TargetError
+from penstock.cli.database import from_here
+from penstock.errors import PenstockError, TargetError, UsageError
 
 if TYPE_CHECKING:
-    from penstock.postgres.embedded import Cluster
+    from penstock.postgres.embedded import Cluster, Status
 
 pg_app = typer.Typer(
     no_args_is_help=True,
@@ -40,6 +42,7 @@ _STATUS_EXAMPLES = """
 [bold]Examples[/bold]
   penstock pg status
   penstock pg status --json
+  psql "$(penstock pg status --url --user etl)"
 """
 
 _PSQL_EXAMPLES = """
@@ -66,12 +69,11 @@ def start(folder: Folder = _HERE, as_json: Json = False) -> None:
         cluster = _cluster(folder)
         started = cluster.start()
         found = cluster.status()
-        _say(
-            f"PostgreSQL {found.server} {'started' if started else 'runs already'}: "
-            f"port {found.port} of 127.0.0.1, database penstock, user postgres. "
-            f"The password is in {cluster.folder / 'cluster.json'}. "
-            "Look around: penstock pg psql"
-        )
+        done = "started" if started else "runs already"
+        answer.say(f"PostgreSQL {found.server} {done}: 127.0.0.1, port {found.port}.")
+        password = from_here(cluster.folder / "cluster.json")
+        answer.say(f"Database penstock, user postgres, password in {password}.")
+        answer.say("Look around: penstock pg psql")
         _answer(cluster, as_json, started=started)
 
 
@@ -81,24 +83,56 @@ def stop(folder: Folder = _HERE, as_json: Json = False) -> None:
     with _answering(as_json):
         cluster = _cluster(folder)
         stopped = cluster.stop()
-        _say("Stopped." if stopped else f"Nothing runs in {cluster.folder}.")
+        answer.say("Stopped." if stopped else f"Nothing runs in {from_here(cluster.folder)}.")
         _answer(cluster, as_json, stopped=stopped)
 
 
 @pg_app.command(epilog=_STATUS_EXAMPLES)
-def status(folder: Folder = _HERE, as_json: Json = False) -> None:
+def status(
+    folder: Folder = _HERE,
+    url: Annotated[
+        bool,
+        typer.Option("--url", help="Print only its URL on standard output, without a password."),
+    ] = False,
+    user: Annotated[
+        str | None,
+        typer.Option(
+            "--user", metavar="ROLE", show_default=False, help="With --url: as this role."
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
     """Say whether the server of this folder runs, and where it listens."""
     with _answering(as_json):
+        if user is not None and not url:
+            raise UsageError("--user says whose URL is meant: it goes with --url.")
         cluster = _cluster(folder)
         found = cluster.status()
+        if url:
+            shown = _url(cluster, user or "postgres")
+            if as_json:
+                _answer(cluster, as_json, url=shown)
+            else:
+                typer.echo(shown)
+            return
         if found.state == "absent":
-            _say(f"There is no embedded PostgreSQL in {cluster.folder}: penstock pg start")
+            where = from_here(cluster.folder)
+            answer.say(f"There is no embedded PostgreSQL in {where}: penstock pg start")
         else:
-            _say(
-                f"PostgreSQL {found.server} is {found.state}: port {found.port} of 127.0.0.1, "
-                f"data in {found.data}."
-            )
+            answer.say(f"PostgreSQL {found.server} is {found.state}: 127.0.0.1, port {found.port}.")
+            if found.data is not None:
+                answer.say(f"Data in {from_here(found.data)}.")
         _answer(cluster, as_json)
+
+
+def _url(cluster: Cluster, user: str) -> str:
+    """The running server's URL for a role; a password is not in it.
+
+    Raises:
+        TargetError: It does not run, so its port may yet change.
+    """
+    found = _running(cluster)
+    return f"postgresql://{quote(user, safe='')}@127.0.0.1:{found.port}/penstock"
 
 
 @pg_app.command(
@@ -109,12 +143,7 @@ def psql(context: typer.Context, folder: Folder = _HERE) -> None:
     """Open psql on database penstock of this folder; further arguments are psql's."""
     with _answering(as_json=False):
         cluster = _cluster(folder)
-        found = cluster.status()
-        if found.state != "running":
-            raise TargetError(
-                f"The embedded PostgreSQL in {cluster.folder} is {found.state}. "
-                "Start it: penstock pg start"
-            )
+        _running(cluster)
         program = str(cluster.binaries().tool("psql"))
         # The password goes by the environment: arguments can be read by every account.
         environment = {**os.environ, **cluster.psql_environment()}
@@ -128,7 +157,17 @@ def _cluster(folder: Path) -> Cluster:
     return Cluster.of_project(folder)
 
 
-def _answer(cluster: Cluster, as_json: bool, **more: bool) -> None:
+def _running(cluster: Cluster) -> Status:
+    found = cluster.status()
+    if found.state != "running":
+        raise TargetError(
+            f"The embedded PostgreSQL in {from_here(cluster.folder)} is {found.state}. "
+            "Start it: penstock pg start."
+        )
+    return found
+
+
+def _answer(cluster: Cluster, as_json: bool, **more: object) -> None:
     if not as_json:
         return
     found = cluster.status()
@@ -144,10 +183,6 @@ def _answer(cluster: Cluster, as_json: bool, **more: bool) -> None:
         "server": found.server or None,
     }
     typer.echo(json.dumps({**more, **known}))
-
-
-def _say(text: str) -> None:
-    typer.echo(text, err=True)
 
 
 @contextlib.contextmanager

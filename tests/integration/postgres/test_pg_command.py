@@ -62,8 +62,21 @@ def test_start_status_psql_and_stop_in_the_current_folder(project: Path) -> None
     plain = _run(project, "status")
     assert plain.stdout == ""
     assert f"port {said['port']}" in plain.stderr
+    again = _run(project, "start")
+    assert "password in .penstock/pg/cluster.json." in again.stderr
+    assert max(map(len, (plain.stderr + again.stderr).splitlines())) <= 80
+    here = f"127.0.0.1:{said['port']}/penstock"
+    url = _run(project, "status", "--url")
+    assert (url.stdout, url.stderr) == (f"postgresql://postgres@{here}\n", "")
+    other = _run(project, "status", "--url", "--user", "et l")
+    assert other.stdout == f"postgresql://et%20l@{here}\n"
+    both = json.loads(_run(project, "status", "--url", "--json").stdout)
+    assert both["url"] == f"postgresql://postgres@{here}"
+    assert _run(project, "status", "--user", "etl").returncode == 2
     assert json.loads(_run(project, "stop", "--json").stdout)["stopped"] is True
     assert json.loads(_run(project, "stop", "--json").stdout)["stopped"] is False
+    gone = _run(project, "status", "--url")
+    assert (gone.returncode, gone.stdout) == (1, "")
 
 
 def test_another_folder_is_named_by_an_option(project: Path) -> None:
