@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
@@ -79,6 +79,23 @@ def iso(moment: datetime | None) -> str | None:
 def rows_text(number: int) -> str:
     """`1 row`, `2,000 rows`."""
     return "1 row" if number == 1 else f"{number:,} rows"
+
+
+#: What was changed because the user said so, of one value and of several.
+_CHANGES = {
+    "rounded": ("value rounded", "values rounded"),
+    "trimmed": ("value trimmed", "values trimmed"),
+    "orphans_nulled": ("orphan set to NULL", "orphans set to NULL"),
+}
+
+
+def changes_text(changes: Mapping[str, int]) -> str:
+    """`2 orphans set to NULL, 1 value rounded`."""
+    told = []
+    for what, number in changes.items():
+        one, several = _CHANGES.get(what, (what, what))
+        told.append(f"{number:,} {one if number == 1 else several}")
+    return ", ".join(told)
 
 
 def table_named(connection: psycopg.Connection[Any], name: str | None) -> TableName | None:

@@ -10,6 +10,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from penstock.cli.answer import console, plain
+from penstock.cli.connected import changes_text
 from penstock.model.result import LoadResult, ReasonCount
 
 #: The counts of the equation in its order, and how they look.
@@ -38,6 +39,8 @@ _NUMBERS = (
 _RUN = 8
 #: Reasons of one table that are told one by one.
 _REASONS = 12
+#: Rows below which a pace would only tell what the start of a load takes.
+_PACE = 10_000
 #: Characters of a refused value that are shown.
 _VALUE = 40
 
@@ -99,8 +102,7 @@ def _lines(result: LoadResult, *, several: bool) -> Iterator[tuple[int, Text]]:
         own = f"{_pace(result.read, result.seconds)}; " if several else ""
         yield 2, Text(own + plain(result.strategy), "dim")
     if result.changes:
-        changes = ", ".join(f"{rows:,} {what}" for what, rows in result.changes.items())
-        yield 2, Text(f"changed because you said so: {plain(changes)}")
+        yield 2, Text(f"changed because you said so: {plain(changes_text(result.changes))}")
     for warning in result.warnings:
         yield 2, Text.assemble(("note: ", "cyan"), plain(warning))
     for skipped in result.skipped:
@@ -141,7 +143,7 @@ def _short(value: str) -> str:
 
 def _pace(rows: int, seconds: float) -> str:
     took = f"{seconds:,.1f} s" if seconds >= 1 else f"{seconds * 1000:,.0f} ms"
-    return f"{took}, {rows / seconds:,.0f} rows/s" if rows and seconds else took
+    return f"{took}, {rows / seconds:,.0f} rows/s" if rows >= _PACE and seconds else took
 
 
 def _ending(results: Sequence[LoadResult], seconds: float, *, kept: bool) -> Iterator[Text]:

@@ -9,7 +9,7 @@ import typer
 
 from penstock.cli import answer
 from penstock.cli.answer import plain
-from penstock.cli.connected import AsJson, connected, iso, local, rows_text
+from penstock.cli.connected import AsJson, changes_text, connected, iso, local, rows_text
 from penstock.cli.database import Dsn
 from penstock.cli.help import Command
 
@@ -167,8 +167,7 @@ def _lines_of_load(load: PastLoad) -> Iterator[tuple[int, Text]]:
     if load.strategy:
         yield (2, Text(plain(load.strategy), "dim"))
     if load.changes:
-        changes = ", ".join(f"{rows:,} {what}" for what, rows in load.changes.items())
-        yield (2, Text(f"changed because it was asked for: {plain(changes)}"))
+        yield (2, Text(f"changed because it was asked for: {plain(changes_text(load.changes))}"))
     for source in load.sources:
         yield (2, Text(f"from {plain(source)}"))
     for skipped in load.skipped:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -26,7 +27,7 @@ _RESULT = LoadResult(
     deleted=5000,
     seconds=2.0,
     strategy="direct; binary COPY",
-    changes={"rounded": 1200},
+    changes={"rounded": 1200, "orphans_nulled": 1},
     reasons=(ReasonCount(column="quantity", code="22P02", rows=12, samples=_SAMPLES),),
     skipped=("old.csv (loaded before)",),
     warnings=("left out of the input: note\x07",),
@@ -48,7 +49,7 @@ def test_a_log_gets_whole_lines_in_order(
     assert said.err.splitlines() == [
         "fact_sales: 1,000,000 read, 999,980 inserted, 8 ignored, 12 quarantined (5,000 deleted)",
         "  direct; binary COPY",
-        "  changed because you said so: 1,200 rounded",
+        "  changed because you said so: 1,200 values rounded, 1 orphan set to NULL",
         r"  note: left out of the input: note\x07",
         "  skipped: old.csv (loaded before); --again loads it",
         '  quantity 22P02, 12 rows: not an integer: "abc"',
@@ -121,3 +122,16 @@ def test_the_json_object_has_the_books_and_the_reasons() -> None:
         "value": "\x1b[2Jabc",
         "reason": 'not an integer: "abc"',
     }
+
+
+def test_a_pace_is_told_of_many_rows_only(
+    no_colour: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for rows in (9_999, 10_000):
+        few = replace(_RESULT, read=rows, inserted=rows, quarantined=0, reasons=())
+        report([few], 9.0, kept=True)
+    said = capsys.readouterr().err
+    assert [line for line in said.splitlines() if "run r-1" in line] == [
+        "2.0 s, run r-1",
+        "2.0 s, 5,000 rows/s, run r-1",
+    ]
