@@ -157,6 +157,9 @@ def _ending(results: Sequence[LoadResult], seconds: float, *, kept: bool) -> Ite
     line.stylize("dim")
     yield line
     if any(result.dry_run for result in results):
+        if all(result.skipped and not result.read for result in results):
+            yield Text("Dry run: there was nothing to load.", "bold")
+            return
         yield Text("Dry run: it was rolled back, nothing was changed.", "bold")
         return
     waiting = sum(result.quarantined for result in results)

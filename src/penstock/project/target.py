@@ -9,7 +9,7 @@ above the current folder; last, and only in a folder that has one, the embedded 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -76,8 +76,9 @@ def where_to(dsn: str | None, folder: Path | None = None) -> WhereTo:
         missing = [n for n, default in _VARIABLES.items() if default is None and n not in given]
         if missing:
             raise UsageError(
-                f"{', '.join(sorted(given))} is set, and {', '.join(missing)} is missing. Set it "
-                "in the environment or in .env."
+                f"{', '.join(sorted(given))} {_are(given)} set, and {', '.join(missing)} "
+                f"{_are(missing)} missing: set {'it' if len(missing) == 1 else 'them'} in the "
+                "environment or in .env."
             )
         values = {n: given.get(n) or default or "" for n, default in _VARIABLES.items()}
         return WhereTo("POSTGRES_*", _conninfo(values))
@@ -89,6 +90,10 @@ def where_to(dsn: str | None, folder: Path | None = None) -> WhereTo:
         "PENSTOCK_DSN, or set POSTGRES_HOST, POSTGRES_PORT, POSTGRES_DB, POSTGRES_USER and "
         "POSTGRES_PASSWORD (also in .env); or start one of this folder's own: penstock pg start."
     )
+
+
+def _are(names: Collection[str]) -> str:
+    return "is" if len(names) == 1 else "are"
 
 
 def _conninfo(values: Mapping[str, str]) -> str:

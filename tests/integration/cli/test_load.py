@@ -124,6 +124,10 @@ def test_the_same_content_is_skipped_and_named(shop: Database, folder: Path) -> 
     assert said.returncode == 0
     assert "skipped: customers.csv" in said.stderr
     assert len(json.loads(said.stdout)["skipped"]) == 1
+    dry = penstock(folder, "load", "customers.csv", "--dry-run", PENSTOCK_DSN=shop.url)
+    assert dry.returncode == 0
+    assert "Dry run: there was nothing to load." in dry.stderr
+    assert "rolled back" not in dry.stderr
 
 
 def test_options_reach_the_loader(shop: Database, folder: Path) -> None:
@@ -237,7 +241,14 @@ def test_without_a_database_every_way_to_name_one_is_told(tmp_path: Path) -> Non
         assert way in said.stderr
     half = penstock(tmp_path, "load", "a.csv", POSTGRES_DB="shop")
     assert half.returncode == 2
-    assert "POSTGRES_USER, POSTGRES_PASSWORD is missing" in half.stderr
+    assert (
+        "POSTGRES_DB is set, and POSTGRES_USER, POSTGRES_PASSWORD are missing: set them in"
+        in half.stderr
+    )
+    most = penstock(tmp_path, "load", "a.csv", POSTGRES_DB="shop", POSTGRES_PASSWORD="")
+    assert "POSTGRES_DB, POSTGRES_PASSWORD are set, and POSTGRES_USER is missing: set it in" in (
+        most.stderr
+    )
 
 
 @pytest.fixture
