@@ -112,7 +112,7 @@ class Flags:
         str,
         _option(
             _WRITTEN,
-            "Such as DD/MM/YYYY or D.M.YYYY. Default: YYYY-MM-DD.",
+            "Such as DD/MM/YYYY or D.M.YYYY; years have four digits. Default: YYYY-MM-DD.",
             "--dates",
             metavar="PATTERN",
         ),
@@ -233,6 +233,7 @@ class Flags:
             UsageError: A value is not of its option's form.
         """
         from penstock.loading.load import options_from
+        from penstock.loading.validate import Validator
 
         given: dict[str, Any] = {name: getattr(self, name) for name in _AS_THEY_ARE}
         if self.columns is not None:
@@ -243,7 +244,7 @@ class Flags:
             given["delimiter"] = arguments.character_of(self.delimiter, "delimiter")
         if self.escape is not None:
             given["escape"] = arguments.character_of(self.escape, "escape")
-        return options_from(
+        options = options_from(
             **given,
             **observers,
             mode=self.mode or default,
@@ -256,6 +257,8 @@ class Flags:
             ledger=not self.no_ledger,
             rejects_file=self.rejects,
         )
+        Validator([], options.grammar)  # senseless --dates, --numbers, --timezone are refused
+        return options
 
 
 #: Options that mean what they say.
