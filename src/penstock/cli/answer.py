@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from penstock.errors import LoadError, PenstockError
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, RenderableType
 
 #: What a shell answers for a program that Ctrl-C ended: 128 + SIGINT.
 INTERRUPTED = 130
@@ -86,6 +86,18 @@ def say(text: str, style: str = "") -> None:
     console().print(Text(lines, style=style))
 
 
+def show(shown: RenderableType) -> None:
+    """A table or grid for people, on stderr; where that is no terminal, without blanks behind."""
+    out = console()
+    if out.is_terminal:
+        out.print(shown, soft_wrap=False)
+        return
+    with out.capture() as captured:
+        out.print(shown, soft_wrap=False)
+    sys.stderr.write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
+    sys.stderr.flush()
+
+
 def answer(value: dict[str, Any]) -> None:
     """One JSON object on stdout; ASCII, so that no terminal or encoding can spoil it.
 
@@ -104,6 +116,8 @@ def fail(message: str, exit_code: int, *, code: str = "", as_json: bool = False)
     """Tell an error on stderr, with `as_json` on stdout too, and give its exit code back."""
     from rich.text import Text
 
+    if "\n" not in message and not message.endswith((".", "!", "?")):
+        message += "."
     lines = "\n".join(plain(line) for line in message.split("\n"))
     console().print(Text.assemble(("Error: ", "bold red"), lines))
     if as_json:

@@ -183,4 +183,4 @@ def _print_findings(found: Sequence[Finding]) -> None:
             text.append(f"\n{plain(one.advice)}", "dim")
         level = Text(one.level.value, _STYLES[one.level.value])
         grid.add_row(level, Text(plain(one.subject), "bold"), text)
-    answer.console().print(grid, soft_wrap=False)
+    answer.show(grid)

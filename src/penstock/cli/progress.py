@@ -39,7 +39,7 @@ class Watch:
         self._committing = self._committed = False
 
     def __enter__(self) -> Watch:
-        if not self._quiet and self._console.is_terminal:
+        if not self._quiet and self._console.is_interactive:
             self._bar = _bar(self._console)
             self._task = self._bar.add_task(
                 "", total=None, step="connecting", rows="", rate="", rejects=""

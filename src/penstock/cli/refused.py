@@ -10,7 +10,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from penstock.cli.answer import console, plain
+from penstock.cli.answer import console, plain, show
 from penstock.cli.connected import iso, local, rows_text
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ _VALUE = 2000
 def print_groups(found: Sequence[RejectGroup]) -> None:
     """A table on stderr for each table and status."""
     for part in _by_table(found):
-        console().print(_table_of(part), soft_wrap=False)
+        show(_table_of(part))
 
 
 def _by_table(found: Sequence[RejectGroup]) -> list[list[RejectGroup]]:
@@ -93,7 +93,7 @@ def print_reject(one: StoredReject) -> None:
         grid.add_row(Text(plain(name), "bold"), shown)
     if values is None:
         grid.add_row("raw", Text(_short(_raw(one))))
-    out.print(grid, soft_wrap=False)
+    show(grid)
 
 
 def _short(text: str) -> str:

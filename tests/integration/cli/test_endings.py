@@ -68,13 +68,23 @@ def test_a_terminal_shows_colours_and_no_control_characters_of_values(
     assert rb"\x1b[2J\x07evil" in said
 
 
+def test_a_terminal_that_cannot_move_its_cursor_gets_no_empty_line(
+    shop: Database, folder: Path
+) -> None:
+    (folder / "customers.csv").write_text("customer_id,name\n1,Ann\nx,Bob\n", encoding="utf-8")
+    arguments = ("load", "customers.csv", "--max-rejects", "1")
+    said = _on_terminal(folder, *arguments, PENSTOCK_DSN=shop.url, TERM="dumb")
+    assert b"" not in said.strip().splitlines()
+    assert b"customers: 2 read" in said
+
+
 def _on_terminal(folder: Path, *arguments: str, **variables: str) -> bytes:
     """What the program writes on a terminal of 80 columns."""
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
         command(*arguments),
         cwd=folder,
-        env=environment(TERM="xterm", COLUMNS="80", **variables),
+        env=environment(**{"TERM": "xterm", "COLUMNS": "80", **variables}),
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,

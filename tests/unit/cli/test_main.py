@@ -63,4 +63,4 @@ def test_without_json_nothing_is_on_standard_output(
     monkeypatch.setattr(main, "app", _raising(TryAgain("locked")))
     with pytest.raises(SystemExit):
         main.run(["load", "a.csv", "--", "--json"])
-    assert capsys.readouterr() == ("", "Error: locked\n")
+    assert capsys.readouterr() == ("", "Error: locked.\n")
