@@ -81,6 +81,8 @@ def rows_text(number: int) -> str:
     return "1 row" if number == 1 else f"{number:,} rows"
 
 
+#: Tables that a message lists.
+_TABLES = 8
 #: What was changed because the user said so, of one value and of several.
 _CHANGES = {
     "rounded": ("value rounded", "values rounded"),
@@ -119,5 +121,8 @@ def table_named(connection: psycopg.Connection[Any], name: str | None) -> TableN
     known = counts(connection)
     if gone in known:
         return gone
-    candidates = [*map(str, known), *loadable_names(connection)]
-    raise UsageError(f"There is no table {name}.{nearest(name, candidates)}", code="42P01")
+    candidates = list(dict.fromkeys([*map(str, known), *loadable_names(connection)]))
+    hint = nearest(name, candidates) or (
+        f" There are: {', '.join(candidates[:_TABLES])}." if candidates else ""
+    )
+    raise UsageError(f"There is no table {name}.{hint}", code="42P01")

@@ -166,7 +166,7 @@ def _carry_out(
         report(results, seconds, kept=not flags.no_ledger)
         refused = sum(result.quarantined for result in results)
         if flags.rejects is not None and refused:
-            answer.say(f"{refused:,} refused {_rows(refused)} in {flags.rejects}")
+            answer.say(f"{refused:,} refused {_rows(refused)} in {flags.rejects}.")
     return results, seconds
 
 

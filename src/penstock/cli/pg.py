@@ -117,7 +117,7 @@ def status(
             return
         if found.state == "absent":
             where = from_here(cluster.folder)
-            answer.say(f"There is no embedded PostgreSQL in {where}: penstock pg start")
+            answer.say(f"There is no embedded PostgreSQL in {where}: penstock pg start.")
         else:
             answer.say(f"PostgreSQL {found.server} is {found.state}: 127.0.0.1, port {found.port}.")
             if found.data is not None:

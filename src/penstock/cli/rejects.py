@@ -87,7 +87,7 @@ Load = Annotated[
 TableName = Annotated[
     str | None, typer.Argument(metavar="[TABLE]", show_default=False, help="Only of this table.")
 ]
-_STATUS_HELP = "waiting, replayed, resolved, discarded, void (of failed loads), or all."
+_STATUS_HELP = "waiting, resolved, discarded, void (of failed loads), or all."
 
 
 @rejects_app.command("list", cls=Command, epilog=LIST_EXAMPLES)
@@ -151,7 +151,7 @@ def show(
     missing = sorted(set(wanted) - {one.reject_id for one in found})
     if missing:
         raise UsageError(
-            f"There is no reject {', '.join(map(str, missing))}: penstock rejects list"
+            f"There is no reject {', '.join(map(str, missing))}: penstock rejects list."
         )
     for one in found:
         print_reject(one)
@@ -190,12 +190,12 @@ def export(
 
     check_path(file)
     if file.exists() and not overwrite:
-        raise UsageError(f"{file} is there already: choose another name, or pass --overwrite")
+        raise UsageError(f"{file} is there already: choose another name, or pass --overwrite.")
     with connected(dsn, "export the rejects") as (where, connection):
         what = _selection(connection, table, ids, load, code=code, column=column, status=status)
         rows = export_rejects(connection, file, what)
         kinds = layouts(connection, what)
-    answer.say(f"{rows_text(rows)} written to {file}")
+    answer.say(f"{rows_text(rows)} written to {file}.")
     if kinds:
         answer.say(_way_back(file, kinds))
     if as_json:
@@ -220,7 +220,7 @@ def discard(
     from penstock.ledger import quarantine
 
     if not (table or ids or load):
-        raise UsageError("Say which rows: --id N, a TABLE (with --code or --column), or --load ID")
+        raise UsageError("Say which rows: --id N, a TABLE (with --code or --column), or --load ID.")
     with connected(dsn, "discard the rejects") as (where, connection):
         what = _selection(connection, table, ids, load, code=code, column=column, status="waiting")
         waiting = quarantine.number(connection, what)
@@ -295,7 +295,7 @@ def _ids(words: Sequence[str] | None) -> tuple[int, ...] | None:
     numbers = [part.strip().removeprefix("#") for word in words for part in word.split(",")]
     wrong = [number for number in numbers if not (number.isascii() and number.isdigit())]
     if wrong:
-        raise UsageError(f'"{wrong[0]}" is not the number of a reject: see penstock rejects list')
+        raise UsageError(f'"{wrong[0]}" is not the number of a reject: see penstock rejects list.')
     return tuple(int(number) for number in numbers)
 
 
@@ -308,7 +308,7 @@ def _statuses(text: str) -> tuple[str, ...] | None:
     wrong = [name for name in names if name not in STATUSES]
     if wrong:
         known = ", ".join((*STATUSES, "all"))
-        raise UsageError(f'--status: "{wrong[0]}" is not one of {known}')
+        raise UsageError(f'--status: "{wrong[0]}" is not one of {known}.')
     return names
 
 
@@ -319,7 +319,7 @@ def _confirm(rows: int) -> None:
         UsageError: Nobody is there to be asked.
     """
     if not sys.stdin.isatty():
-        raise UsageError(f"{rows_text(rows)} would be discarded: pass --yes to do it unasked")
+        raise UsageError(f"{rows_text(rows)} would be discarded: pass --yes to do it unasked.")
     if not typer.confirm(f"Discard {rows_text(rows)}?", err=True):
         answer.say("Nothing was changed.")
         raise typer.Exit(1)

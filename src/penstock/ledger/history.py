@@ -140,13 +140,13 @@ def require_ledger(connection: psycopg.Connection[Any]) -> None:
     except psycopg.errors.InsufficientPrivilege:
         raise TargetError(
             "This role may not read the penstock schema. Grant it a reader's rights: "
-            "penstock roles --reader ROLE",
+            "penstock roles --reader ROLE.",
             code="42501",
         ) from None
     if not found["there"]:
         raise TargetError(
             "The ledger (schema penstock) is not installed in this database. The first load "
-            "installs it, or: penstock migrate",
+            "installs it, or: penstock migrate.",
             code="3F000",
         )
 
@@ -165,7 +165,7 @@ def run(connection: psycopg.Connection[Any], prefix: str) -> PastRun:
     wanted = prefix_of(prefix)
     found = [row[0] for row in connection.execute(_SQL["run_ids"], {"prefix": wanted})]
     if not found:
-        raise UsageError(f"No run has an id that begins with {wanted}: see penstock runs")
+        raise UsageError(f"No run has an id that begins with {wanted}: see penstock runs.")
     if len(found) > 1:
         raise UsageError(
             f"{wanted} begins the ids of several runs: {', '.join(found[:5])}"
@@ -212,7 +212,7 @@ def prefix_of(text: str) -> str:
     wanted = text.strip().lower()
     if not _PREFIX.fullmatch(wanted):
         raise UsageError(
-            f'"{text}" is not the beginning of an id, such as 3f2a91: see penstock runs'
+            f'"{text}" is not the beginning of an id, such as 3f2a91: see penstock runs.'
         )
     return wanted
 

@@ -18,8 +18,8 @@ from penstock.postgres.queries import queries
 
 _SQL = queries("penstock.ledger.sql", "quarantine.sql")
 
-#: What can become of a reject.
-STATUSES = ("waiting", "replayed", "resolved", "discarded", "void")
+#: What can become of a reject. The ledger also knows `replayed`, which nothing sets yet.
+STATUSES = ("waiting", "resolved", "discarded", "void")
 #: Days that closed rejects are kept.
 KEPT_DAYS = 90
 #: Rejects fetched from the server at a time.
@@ -342,7 +342,7 @@ def loads_of(connection: psycopg.Connection[Any], prefix: str) -> tuple[str, ...
     wanted = prefix_of(prefix)
     found = connection.execute(_SQL["load_ids"], {"prefix": wanted}).fetchall()
     if not found:
-        raise UsageError(f"No load or run has an id that begins with {wanted}: see penstock runs")
+        raise UsageError(f"No load or run has an id that begins with {wanted}: see penstock runs.")
     return tuple(row[0] for row in found)
 
 

@@ -93,6 +93,7 @@ def test_what_waits_is_listed_by_table_column_and_code(loaded: Database, folder:
     assert "orders: 3 rows waiting" in done.stderr
     assert readable(done.stderr)
     assert max(map(len, done.stderr.splitlines())) <= 80
+    assert not any(line.endswith(" ") for line in done.stderr.splitlines())
     groups = said(done)["groups"]
     assert [(g["table"], g["column"], g["code"], g["rows"], g["table_rows"]) for g in groups] == [
         ("orders", "amount", "22P02", 2, 3),
@@ -105,7 +106,11 @@ def test_what_waits_is_listed_by_table_column_and_code(loaded: Database, folder:
     assert "No row waits." in nothing.stderr
     wrong = penstock(folder, "rejects", "list", "--status", "open", "--dsn", loaded.url)
     assert wrong.returncode == 2
-    assert "waiting, replayed, resolved, discarded, void, all" in wrong.stderr
+    mistyped = penstock(folder, "rejects", "list", "oders", "--dsn", loaded.url)
+    assert "There is no table oders. Did you mean orders?" in mistyped.stderr
+    strange = penstock(folder, "rejects", "list", "xyz", "--dsn", loaded.url)
+    assert "There is no table xyz. There are: orders, customers." in strange.stderr
+    assert "waiting, resolved, discarded, void, all." in wrong.stderr
 
 
 def test_a_reject_is_shown_whole_and_cannot_move_the_terminal(
@@ -133,7 +138,7 @@ def test_rejects_are_exported_privately_and_never_over_a_file(
     done = penstock(folder, "rejects", "export", "r.csv", "--dsn", loaded.url, "--json")
     assert (done.returncode, said(done)["rows"]) == (0, 3)
     assert done.stderr.endswith(
-        "\n3 rows written to r.csv\nCorrect it, then load it again: penstock load r.csv orders\n"
+        "\n3 rows written to r.csv.\nCorrect it, then load it again: penstock load r.csv orders\n"
     )
     path = folder / "r.csv"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
