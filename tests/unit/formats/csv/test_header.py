@@ -37,7 +37,7 @@ def test_no_match_shows_the_line_and_what_was_tried() -> None:
 
 
 def test_names_that_nobody_knows_are_told_where_only_one_delimiter_splits() -> None:
-    known = ["order_no", "b", "c", "d", "e", "f", "g"]
+    known = ("order_no", "b", "c", "d", "e", "f", "g")
     with pytest.raises(SourceError) as e:
         _ = reader(b"Bestell-Nr;Kunde ;\n1;2;3\n", known).columns
     assert str(e.value) == (
@@ -45,7 +45,7 @@ def test_names_that_nobody_knows_are_told_where_only_one_delimiter_splits() -> N
         "(order_no, b, c, d, e, f, ...). Map them: --columns Bestell-Nr=order_no,..."
     )
     with pytest.raises(SourceError, match=r'"v" and 2 more is .* \(id\).*--columns \'q r=id,...\''):
-        _ = reader(b"q r,p,s,t,u,v,w,x\n", ["id"]).columns
+        _ = reader(b"q r,p,s,t,u,v,w,x\n", ("id",)).columns
 
 
 def test_an_even_match_is_refused() -> None:
