@@ -98,10 +98,15 @@ def resolve(
         sql.SQL(
             "update penstock.rejects r set status = 'resolved', closed_by = {load}::uuid, "
             "closed_at = clock_timestamp(), note = 'a later load brought the row' "
-            "where r.reject_id = any (%s) and r.status = 'waiting' "
+            "where r.reject_id = any ({ids}) and r.status = 'waiting' "
             "and r.last_load <> {load}::uuid and exists (select from {table} t where {same})"
-        ).format(load=sql.Literal(load_id), table=qualified(spec.name), same=_key_is(spec)),
-        [list(ids)],
+        ).format(
+            load=sql.Literal(load_id),
+            table=qualified(spec.name),
+            same=_key_is(spec),
+            # No parameter: a per cent sign in a name would be taken for one.
+            ids=sql.Literal(list(ids)),
+        ),
     ).rowcount
 
 
@@ -112,7 +117,9 @@ def _key_is(spec: TableSpec) -> sql.Composed:
     for place, column in enumerate(spec.primary_key.columns, start=1):
         name, text = sql.Identifier("t", column), sql.SQL("r.key[{}]").format(sql.Literal(place))
         if spec.column(column).base in _INTEGERS:
-            parts.append(sql.SQL("{} = {}::bigint").format(name, text))
+            # A key that was text when the row was refused must not fail the load of today.
+            number = sql.SQL("case when {0} ~ '^-?[0-9]{{1,18}}$' then {0}::bigint end")
+            parts.append(sql.SQL("{} = {}").format(name, number.format(text)))
         elif spec.column(column).base in ("text", "varchar"):
             parts.append(sql.SQL("{} = {}").format(name, text))
         else:

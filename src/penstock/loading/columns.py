@@ -11,6 +11,7 @@ from penstock.model.batch import LINE, ROW
 from penstock.model.options import LoadOptions
 from penstock.model.table import Column, TableSpec
 from penstock.postgres.catalog import nearest
+from penstock.postgres.staging import ROW_COLUMN
 
 #: How the header of exported rejects begins, and what of it is ours: a corrected file is loaded
 #: as it is.
@@ -82,6 +83,13 @@ def match(source: Sequence[str], spec: TableSpec, options: LoadOptions, where: s
     if unknown and not options.ignore_extra:
         raise SourceError(_unknown(unknown, spec, where), code="columns")
     _refuse(pairs, spec, where)
+    for _, column in pairs:
+        if column.name in (ROW, LINE, ROW_COLUMN):
+            raise SourceError(
+                f"{where}: {spec.name} has a column {column.name}, a name that a load needs for "
+                "itself; rename it",
+                code="columns",
+            )
     supplied = {column.name for _, column in pairs}
     missing = tuple(c for c in spec.columns if c.name not in supplied)
     needed = [c for c in missing if not (c.nullable or c.has_default or c.generated)]

@@ -28,6 +28,7 @@ from penstock.model.options import OrphanPolicy, Progress
 from penstock.model.table import Column, ForeignKey, Key
 from penstock.postgres.constraints.recreate import put_back, take_off
 from penstock.postgres.copy import compare_count, copy_in
+from penstock.postgres.deferred import make_immediate
 from penstock.postgres.names import qualified
 from penstock.postgres.sqlstates import Kind, kind_of
 from penstock.postgres.staging import Stage, has_grammar
@@ -208,19 +209,35 @@ class Filling:
         stage.altered()
         for parents in self.parents:
             key = parents.key
-            if parents.known is not None or not self._by_set(key):
+            own = key.parent == stage.spec.name
+            if parents.known is not None or own or not self._by_set(key):
                 continue
             if parents.policy is OrphanPolicy.NULL:
                 self.intake.books.change("orphans_nulled", stage.null_orphans(key))
-            elif parents.policy is OrphanPolicy.QUARANTINE and key.parent != stage.spec.name:
+            elif parents.policy is OrphanPolicy.QUARANTINE:
                 stage.orphans(key)
-        for one in self._keys():
-            stage.repeated(one)
-            if not self.emptied:
-                stage.existing(one, of_this_load=False)
-        for parents in self.parents:
-            if parents.key.parent == stage.spec.name and self._by_set(parents.key):
-                stage.self_orphans(parents.key, in_table=not self.emptied)
+        self._check_order(stage)
+        for parents in self._of_policy(OrphanPolicy.NULL):
+            if parents.key.parent == stage.spec.name:
+                changed = stage.null_self_orphans(parents.key, in_table=not self.emptied)
+                self.intake.books.change("orphans_nulled", changed)
+
+    def _check_order(self, stage: Stage) -> None:
+        """Keys and references among the rows themselves, until no more row is freed."""
+        own = [
+            parents.key
+            for parents in self._of_policy(OrphanPolicy.QUARANTINE)
+            if parents.key.parent == stage.spec.name and self._by_set(parents.key)
+        ]
+        while True:
+            for key in self._keys():
+                stage.repeated(key)
+                if not self.emptied:
+                    stage.existing(key, of_this_load=False)
+            for reference in own:
+                stage.self_orphans(reference, in_table=not self.emptied)
+            if not stage.release(own):
+                return
 
     def _by_set(self, key: ForeignKey) -> bool:
         supplied = {column.name for column in self.columns if has_grammar(column)}
@@ -239,15 +256,21 @@ class Filling:
         return [parents for parents in self.parents if parents.policy is policy]
 
     def _insert(self, stage: Stage, filled: Filled) -> int:
-        try:
-            inferred, inserted = self._insert_all(stage)
-        except psycopg.Error as error:
-            refused = stage.spec.row_security and error.sqlstate == "42501"
-            if kind_of(error) is not Kind.ROW and not refused:
-                raise
-            self.observer.step(Step.ISOLATE, str(stage.spec.name))
-            stage.refuse(self._isolated(stage))
-            inferred, inserted = self._insert_all(stage)
+        while True:
+            try:
+                inferred, inserted = self._insert_all(stage)
+                break
+            except psycopg.Error as error:
+                refused = stage.spec.row_security and error.sqlstate == "42501"
+                if kind_of(error) is not Kind.ROW and not refused:
+                    raise
+                self.observer.step(Step.ISOLATE, str(stage.spec.name))
+                found = self._isolated(stage)
+                if not found:
+                    raise  # what refuses is no row: nothing would change by another try
+                stage.refuse(found)
+                if stage.release(()):
+                    self._check_order(stage)
         filled.inferred += inferred
         staged, copies, bad = stage.counts()
         filled.ignored += copies
@@ -262,7 +285,7 @@ class Filling:
                 for parents in self._of_policy(OrphanPolicy.PLACEHOLDER)
             )
             inserted = stage.insert()
-            self.connection.execute("set constraints all immediate")
+            make_immediate(self.connection, stage.spec.oid)
         return inferred, inserted
 
     def _isolated(self, stage: Stage) -> list[tuple[int, str, str, str]]:
@@ -271,6 +294,6 @@ class Filling:
             stage.index()
             for parents in self._of_policy(OrphanPolicy.PLACEHOLDER):
                 add_parents_of_stage(self.connection, stage, parents)
-            self.connection.execute("set constraints all immediate")
+            make_immediate(self.connection, stage.spec.oid)
             found = isolate(self.connection, stage)
         return [(bad.row, bad.column, bad.code, bad.said) for bad in found]

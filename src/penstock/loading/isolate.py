@@ -29,20 +29,23 @@ _SPAN = 20_000
 #: One subtransaction a row, inside the server; what fails is gathered and handed out by a setting,
 #: which the caller reads before everything is rolled back.
 _IN_TURN = """
+#variable_conflict use_column
 declare
-    number bigint; bad text[] := '{{}}'; state text; said text; col text; con text; done bigint;
+    penstock_number bigint; penstock_bad text[] := '{{}}'; penstock_state text;
+    penstock_said text; penstock_column text; penstock_constraint text;
 begin
-    for number in {numbers} loop
+    for penstock_number in {numbers} loop
         begin
             {insert};
-            get diagnostics done = row_count;
-        exception when others then
-            get stacked diagnostics state = returned_sqlstate, said = message_text,
-                                    col = column_name, con = constraint_name;
-            bad := array_append(bad, jsonb_build_array(number, col, state, said, con)::text);
+        exception when others or assert_failure then
+            get stacked diagnostics
+                penstock_state = returned_sqlstate, penstock_said = message_text,
+                penstock_column = column_name, penstock_constraint = constraint_name;
+            penstock_bad := array_append(penstock_bad, jsonb_build_array(penstock_number,
+                penstock_column, penstock_state, penstock_said, penstock_constraint)::text);
         end;
     end loop;
-    perform set_config('penstock.refused', to_jsonb(bad)::text, true);
+    perform set_config('penstock.refused', to_jsonb(penstock_bad)::text, true);
 end
 """
 
@@ -166,7 +169,7 @@ def _span(connection: psycopg.Connection[Any], stage: Stage, low: int, high: int
     numbers = sql.SQL("select s.{row} from {stage} s where {span} order by 1").format(
         row=sql.Identifier(ROW_COLUMN), stage=stage.table, span=stage.span(low, high)
     )
-    one = sql.SQL("s.{} = number").format(sql.Identifier(ROW_COLUMN))
+    one = sql.SQL("s.{} = penstock_number").format(sql.Identifier(ROW_COLUMN))
     body = sql.SQL(_IN_TURN).format(numbers=numbers, insert=stage.insert_statement(one))
     connection.execute(
         sql.SQL("do language plpgsql {}").format(sql.Literal(body.as_string(connection)))

@@ -13,6 +13,7 @@ from typing import Any
 import polars as pl
 
 from penstock.model.table import Column, TableSpec
+from penstock.postgres.staging import has_grammar
 
 #: Rows held back at most, and the share of the rows seen.
 _MOST = 200_000
@@ -29,6 +30,13 @@ def ordering_key(spec: TableSpec, supplied: tuple[Column, ...]) -> str | None:
     It is the single column of a key that the input supplies, of a type that Polars orders
     strictly; any total order will do, so collations do not matter where they are deterministic.
     """
+    # Held back, a row comes after all others: right only where nothing but this key looks at the
+    # order, and where what is stored is what was sent.
+    alone = len(spec.keys) == 1 and not (
+        spec.has_triggers or spec.has_exclusions or spec.has_odd_keys
+    )
+    if not alone or not all(has_grammar(column) for column in supplied):
+        return None
     names = {column.name for column in supplied}
     for key in spec.keys:
         if len(key.columns) == 1 and key.columns[0] in names:

@@ -88,6 +88,8 @@ class Recorder:
             runs.lock_load(connection, result.load_id)
             if emptied and books.prepared.inputs:
                 files.forget(connection, name)
+            elif books.prepared.gone:
+                files.forget(connection, name, books.prepared.gone)
             for file in books.files:
                 again = self._options.again or emptied
                 if not files.record(connection, name, result.load_id, file, again=again):
@@ -132,7 +134,8 @@ class Recorder:
         for result in results:
             runs.finish_load(connection, result, "dry_run")
         runs.finish_run(connection, self._run, "dry_run")
-        connection.commit()
+        if not self._target.joined:
+            connection.commit()
 
     def became(self, load_id: str) -> str | None:
         """The status of a load whose COMMIT was not answered; None without a ledger."""

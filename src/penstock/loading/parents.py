@@ -186,14 +186,15 @@ def _absent(
     if len(columns) == 1:
         column = values.to_series()
         return ~column.is_in(known.to_series().implode()).fill_null(value=True)
+    there = "?" + "".join(columns)  # no column's name
     complete = values.select(pl.all_horizontal(pl.all().is_not_null())).to_series()
     marked = values.join(
-        known.unique().with_columns(_there=pl.lit(value=True)),
+        known.unique().with_columns(pl.lit(value=True).alias(there)),
         on=list(columns),
         how="left",
         maintain_order="left",
     )
-    return complete & marked["_there"].is_null()
+    return complete & marked[there].is_null()
 
 
 def refused_too(frame: pl.DataFrame, parents: Parents, child: TableSpec) -> pl.Series:

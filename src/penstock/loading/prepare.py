@@ -67,6 +67,12 @@ def check_target(spec: TableSpec, mode: LoadMode) -> None:
         raise TargetError(
             f"{spec.name} is {_KINDS[spec.kind]}: load the table behind it", code="42809"
         )
+    if spec.has_insert_rules:
+        raise TargetError(
+            f"{spec.name} has a rule on INSERT, which COPY ignores and INSERT obeys: what became of "
+            "a row would depend on the way it takes. Use a trigger instead of the rule.",
+            code="42809",
+        )
     needed = {"INSERT", "SELECT"} | ({"TRUNCATE"} if mode is LoadMode.TRUNCATE else set())
     missing = sorted(needed - spec.rights)
     if missing:

@@ -29,7 +29,7 @@ from penstock.loading.parents import (
 )
 from penstock.loading.prepare import Prepared
 from penstock.loading.refusals import VALUE, refused_later
-from penstock.loading.room import Room, has_rows
+from penstock.loading.room import Room
 from penstock.loading.spool import KEPT_AFTER_ROLLBACK, Spool
 from penstock.loading.steps import Step
 from penstock.loading.strategy import Decision, Situation, Way, decide
@@ -40,6 +40,7 @@ from penstock.postgres.catalog import read_spec
 from penstock.postgres.constraints.fingerprint import compare, fingerprint
 from penstock.postgres.constraints.plan import ConstraintPlan, read_plan
 from penstock.postgres.names import qualified
+from penstock.postgres.rows import has_rows
 from penstock.postgres.sequences import advance
 from penstock.postgres.staging import Stage, may_alter
 
@@ -289,7 +290,7 @@ class TableLoad:
         if self._before:
             compare(spec.name, self._before, fingerprint(connection, spec.oid))
         columns = [column.name for column in self.prepared.inputs[0][1].columns]
-        if self.books.filled.inserted:
+        if self.books.filled.inserted and not self._options.dry_run:
             advance(connection, spec, columns)
         if self.books.filled.inserted >= _ANALYZE_FROM and spec.owned:
             self._observer.step(Step.ANALYZE, str(spec.name))

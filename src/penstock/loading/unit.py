@@ -30,6 +30,7 @@ from penstock.loading.tableload import TableLoad
 from penstock.model.options import LoadMode, LoadOptions
 from penstock.model.result import LoadResult
 from penstock.postgres.connection import Target, set_locally, translated
+from penstock.postgres.deferred import make_deferred, make_immediate
 
 #: The server may refuse rows of a table twice before its load stages with all constraints kept.
 _MOST_REFUSALS = 2
@@ -146,7 +147,8 @@ class Unit:
             return
         for prepared in self._tables:
             inputs = [one for one, _ in prepared.inputs]
-            _, skipped = not_loaded_before(self._connection, prepared.spec, inputs)
+            spec, gone = prepared.spec, prepared.gone
+            _, skipped = not_loaded_before(self._connection, spec, inputs, gone)
             if skipped:
                 raise loaded_meanwhile(prepared.spec.name, skipped[0])
 
@@ -154,18 +156,23 @@ class Unit:
         began = time.perf_counter()
         with ExitStack() as stack:
             if self._target.joined:
-                stack.enter_context(self._connection.transaction())
+                dry = self._options.dry_run
+                stack.enter_context(self._connection.transaction(force_rollback=dry))
             else:
                 stack.callback(_rollback, self._connection)
             results = self._load(began)
             if self._target.joined:
-                return results
+                for prepared in self._tables:
+                    make_deferred(self._connection, prepared.spec.oid)
+                if not self._options.dry_run:
+                    return results
             self._observer.step(Step.COMMIT)
-            if self._options.dry_run:
-                self._connection.rollback()
-                self._recorder.dry_run(results)
-            else:
+            if not self._options.dry_run:
                 commit(self._target, self._recorder, results)
+            elif not self._target.joined:
+                self._connection.rollback()
+        if self._options.dry_run:
+            self._recorder.dry_run(results)
         self._observer.step(Step.COMMITTED)
         return results
 
@@ -173,8 +180,9 @@ class Unit:
         connection, options = self._connection, self._options
         set_locally(connection, self._tables[0].spec.name.schema)
         if self._target.joined:
-            # What earlier statements of the caller deferred must not be in the way of ours.
-            connection.execute("set constraints all immediate")
+            # What the caller deferred on these tables must not be in the way of ours.
+            for prepared in self._tables:
+                make_immediate(connection, prepared.spec.oid)
         room = Room(connection, self._tables, options, self._observer)
         self._forget()
         loads: list[TableLoad] = []
@@ -194,7 +202,8 @@ class Unit:
             load.fill()
         self._observer.step(Step.VERIFY)
         try:
-            connection.execute("set constraints all immediate")
+            for load in loads:
+                make_immediate(connection, load.prepared.spec.oid)
         except psycopg.Error as error:
             raise self._whose(error) from error
         for load in loads:

@@ -136,6 +136,9 @@ class TableSpec:
         plain: True for an ordinary heap without partitions, parents or children.
         referenced_by: Tables whose foreign keys point here, itself left out.
         has_triggers: True with user triggers that fire on INSERT.
+        has_exclusions: True with an exclusion constraint.
+        has_odd_keys: True with a unique index over an expression or a part of the rows.
+        has_insert_rules: True with a rule on INSERT, which COPY would ignore.
     """
 
     name: TableName
@@ -151,6 +154,9 @@ class TableSpec:
     plain: bool = True
     referenced_by: tuple[TableName, ...] = ()
     has_triggers: bool = False
+    has_exclusions: bool = False
+    has_odd_keys: bool = False
+    has_insert_rules: bool = False
 
     @property
     def primary_key(self) -> Key | None:

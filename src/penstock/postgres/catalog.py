@@ -125,6 +125,9 @@ def read_spec(connection: psycopg.Connection[Any], name: TableName) -> TableSpec
         plain=table["plain"],
         referenced_by=referenced_by,
         has_triggers=table["has_triggers"],
+        has_exclusions=table["has_exclusions"],
+        has_odd_keys=table["has_odd_keys"],
+        has_insert_rules=table["has_insert_rules"],
     )
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard, cast
 import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from psycopg.pq import Conninfo
+from psycopg.pq import Conninfo, TransactionStatus
 
 from penstock.errors import PenstockError, TargetError, TryAgain, UsageError
 from penstock.postgres.sqlstates import Kind, kind_of
@@ -25,6 +25,9 @@ CONNECT_TIMEOUT = 10
 #: Seconds after which an unanswered connection counts as cut, by TCP keepalive.
 _DEAD_AFTER = 60
 
+#: What a load counts and checks must be what is there when it has its locks, not what was there
+#: when its transaction began.
+_ISOLATION = psycopg.IsolationLevel.READ_COMMITTED
 #: What a server says that will take connections later.
 _BUSY = ("starting up", "shutting down", "recovery", "too many", "connection slots", "terminating")
 #: What stays wrong until somebody mends it.
@@ -41,6 +44,9 @@ SETTINGS: Mapping[str, str] = {
     "bytea_output": "hex",
     "standard_conforming_strings": "on",
     "xmloption": "content",
+    "array_nulls": "on",
+    "lc_monetary": "C",
+    "default_tablespace": "",
     "jit": "off",
     "statement_timeout": "0",
     "idle_in_transaction_session_timeout": "0",
@@ -95,6 +101,7 @@ def target_of(where: str | sqlalchemy.Engine | sqlalchemy.Connection) -> Iterato
     if isinstance(where, str):
         conninfo = normalise(where)
         connection = _open(conninfo)
+        connection.isolation_level = _ISOLATION
         try:
             yield Target(connection, label_of(connection), False, conninfo)
         finally:
@@ -119,6 +126,7 @@ def _is_engine(where: sqlalchemy.Engine | sqlalchemy.Connection) -> TypeGuard[sq
 def _from_engine(engine: sqlalchemy.Engine, conninfo: str) -> Iterator[Target]:
     if engine.dialect.driver != "psycopg":
         connection = _open(conninfo)
+        connection.isolation_level = _ISOLATION
         try:
             yield Target(connection, label_of(connection), False, conninfo)
         finally:
@@ -133,16 +141,18 @@ def _from_engine(engine: sqlalchemy.Engine, conninfo: str) -> Iterator[Target]:
         raise
     driver = pooled.driver_connection
     assert isinstance(driver, psycopg.Connection)  # noqa: S101  the driver was asked above
-    was_autocommit = driver.autocommit
+    was_autocommit, isolation = driver.autocommit, driver.isolation_level
     try:
         if was_autocommit:
             driver.autocommit = False
+        driver.isolation_level = _ISOLATION
         yield Target(driver, label_of(driver), False, conninfo)
     finally:
         if driver.closed:
             pooled.invalidate()
         else:
             driver.rollback()
+            driver.isolation_level = isolation
             if was_autocommit:
                 driver.autocommit = True
         pooled.close()
@@ -250,6 +260,46 @@ def label_of(connection: psycopg.Connection[Any]) -> str:
     return f"{info.user}@{host}:{info.port}/{info.dbname}"
 
 
+def saved_settings(connection: psycopg.Connection[Any]) -> dict[str, str]:
+    """The settings that `set_locally` changes, as they are now, for `restore_settings`."""
+    names = [*SETTINGS, "search_path", "maintenance_work_mem", "work_mem", "lock_timeout"]
+    names.append("transaction_timeout")
+    rows = connection.execute(
+        "select lower(name), current_setting(name) from pg_catalog.pg_settings "
+        "where lower(name) = any (%s)",
+        [names],
+    )
+    return {name: value for name, value in rows if name != "client_encoding"}
+
+
+def restore_settings(connection: psycopg.Connection[Any], saved: Mapping[str, str]) -> None:
+    """Give a caller's transaction its settings back; nothing to do where it has failed."""
+    if connection.info.transaction_status is not TransactionStatus.INTRANS:
+        return
+    for name, value in saved.items():
+        connection.execute("select set_config(%s, %s, true)", [name, value])
+
+
+def _fire_all_triggers(connection: psycopg.Connection[Any]) -> None:
+    """Under `session_replication_role = replica` foreign keys are not checked at all.
+
+    Raises:
+        TargetError: The role has it so, and may not change it.
+    """
+    row = connection.execute("select current_setting('session_replication_role')").fetchone()
+    if row == ("origin",):
+        return
+    try:
+        with connection.transaction():
+            connection.execute("set local session_replication_role = origin")
+    except psycopg.errors.InsufficientPrivilege:
+        raise TargetError(
+            "This session has session_replication_role = replica: foreign keys and triggers would "
+            "not be checked. ALTER ROLE ... RESET session_replication_role.",
+            code="42501",
+        ) from None
+
+
 def set_locally(connection: psycopg.Connection[Any], schema: str) -> None:
     """Give the current transaction the settings of a load.
 
@@ -257,6 +307,7 @@ def set_locally(connection: psycopg.Connection[Any], schema: str) -> None:
         connection: Inside a transaction.
         schema: Of the target: functions of its triggers are found as they expect.
     """
+    _fire_all_triggers(connection)
     path = (
         sql.SQL(", ")
         .join([sql.Identifier(schema), sql.SQL("public"), sql.SQL("pg_temp")])

@@ -16,7 +16,9 @@ def advance(connection: psycopg.Connection[Any], spec: TableSpec, columns: Seque
     """Set the sequence behind each supplied identity or serial column to the greatest value.
 
     Otherwise the next row that an application inserts would take an id that is there. A sequence
-    never goes back, and one that the role may not set is left alone.
+    never goes back; one that the role may not set, that counts down or that ends below the greatest
+    value is left alone. The change is not undone by a rollback (PostgreSQL, chapter "Sequence
+    Manipulation Functions"): it is made last.
     """
     for column in spec.columns:
         if column.name not in columns or not column.has_default:
@@ -31,12 +33,12 @@ def advance(connection: psycopg.Connection[Any], spec: TableSpec, columns: Seque
         connection.execute(
             sql.SQL(
                 "select setval({name}, top) from (select max({column}) as top from {table}) t "
-                "where top > (select coalesce(last_value, 0) from pg_sequences "
-                "where format('%%I.%%I', schemaname, sequencename)::regclass = {name}::regclass)"
+                "where exists (select from pg_sequences q where increment_by > 0 "
+                "and format('%I.%I', schemaname, sequencename)::regclass = {name}::regclass "
+                "and top between coalesce(last_value, min_value) and max_value)"
             ).format(
                 name=sql.Literal(row[0]),
                 column=sql.Identifier(column.name),
                 table=qualified(spec.name),
-            ),
-            [],
+            )
         )

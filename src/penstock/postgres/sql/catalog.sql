@@ -44,7 +44,15 @@ select c.relkind::text as kind,
          case when has_table_privilege(c.oid, 'TRUNCATE') then 'TRUNCATE' end], null) as rights,
        exists (select from pg_catalog.pg_trigger t
                where t.tgrelid = c.oid and not t.tgisinternal and t.tgenabled <> 'D'
-                 and t.tgtype & 4 <> 0) as has_triggers
+                 and t.tgtype & 4 <> 0) as has_triggers,
+       exists (select from pg_catalog.pg_constraint k
+               where k.conrelid = c.oid and k.contype = 'x') as has_exclusions,
+       exists (select from pg_catalog.pg_index i
+               where i.indrelid = c.oid and i.indisunique
+                 and (i.indpred is not null or i.indexprs is not null)) as has_odd_keys,
+       exists (select from pg_catalog.pg_rewrite r
+               where r.ev_class = c.oid and r.ev_type = '3' and r.ev_enabled <> 'D')
+         as has_insert_rules
 from pg_catalog.pg_class c
 where c.oid = %(oid)s::bigint::oid;
 

@@ -114,8 +114,8 @@ select line from (
   select format('referenced by %%s %%s %%s', k.conrelid::regclass, k.conname, k.convalidated)
   from pg_catalog.pg_constraint k join t on k.confrelid = t.oid
   union all
-  select format('index %%s valid=%%s identity=%%s clustered=%%s tablespace=%%s comment=%%s',
-                pg_get_indexdef(i.indexrelid), i.indisvalid, i.indisreplident, i.indisclustered,
+  select format('index %%s identity=%%s clustered=%%s tablespace=%%s comment=%%s',
+                pg_get_indexdef(i.indexrelid), i.indisreplident, i.indisclustered,
                 c.reltablespace, obj_description(i.indexrelid, 'pg_class'))
   from pg_catalog.pg_index i join t on i.indrelid = t.oid
   join pg_catalog.pg_class c on c.oid = i.indexrelid
@@ -141,3 +141,13 @@ select line from (
   select format('statistics %%s', pg_get_statisticsobjdef(s.oid))
   from pg_catalog.pg_statistic_ext s join t on s.stxrelid = t.oid
 ) lines order by line collate "C";
+
+-- name: deferrable
+-- Constraints, constraint triggers too, of the table and its partitions that can be deferred.
+select n.nspname, k.conname, k.condeferred
+from pg_catalog.pg_constraint k
+join pg_catalog.pg_namespace n on n.oid = k.connamespace
+where k.condeferrable
+  and (k.conrelid = %(oid)s::bigint::oid
+       or k.conrelid in (select relid from pg_partition_tree(%(oid)s::bigint::oid::regclass)))
+order by 1, 2;
