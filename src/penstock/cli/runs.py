@@ -123,9 +123,11 @@ def _lines_of_run(past: PastRun, *, whole: bool = False) -> Iterator[tuple[int, 
         if past.command:
             yield (10, Text(plain(past.command), "dim"))
     if past.error:
-        error = plain(past.error)
-        short = error if whole or len(error) <= _ERROR else f"{error[:_ERROR]}..."
-        yield (10, Text(short, "red"))
+        first, *more = past.error.split("\n")
+        short = first if whole or len(first) <= _ERROR else f"{first[:_ERROR]}..."
+        yield (10, Text(plain(short), "red"))
+        if whole:
+            yield from ((10, Text(plain(line), "red")) for line in more)
 
 
 #: Characters of an error in the list.
@@ -173,7 +175,7 @@ def _lines_of_load(load: PastLoad) -> Iterator[tuple[int, Text]]:
     for skipped in load.skipped:
         yield (2, Text.assemble(("skipped: ", "cyan"), plain(skipped)))
     if load.error:
-        yield (2, Text(plain(load.error), "red"))
+        yield (2, Text(plain(load.error.split("\n")[0]), "red"))
     for one in load.reasons:
         reason = f" {one.code}, {rows_text(one.rows)}: {plain(one.reason)}"
         yield (2, Text.assemble((plain(one.column) or "whole row", "bold yellow"), reason))
