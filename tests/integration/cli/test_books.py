@@ -178,8 +178,8 @@ def test_a_failed_load_names_its_run_and_its_rejects_are_listed(
     failed = penstock(folder, "load", "bad.csv", "customers", "--dsn", loaded.url)
     runs = said(penstock(folder, "runs", "--dsn", loaded.url, "--json"))["runs"]
     prefix = runs[0]["run_id"][:8]
-    for words in ((), ("show", prefix)):
-        told = penstock(folder, "runs", *words, "--dsn", loaded.url).stderr
+    for view in ([], ["show", prefix]):
+        told = penstock(folder, "runs", *view, "--dsn", loaded.url).stderr
         assert "every row was refused (2 of 2)" in told
         assert "\\n" not in told
     assert failed.stderr.endswith(f"\nWhat was refused: penstock runs show {prefix}.\n")
