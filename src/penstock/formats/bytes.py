@@ -41,7 +41,7 @@ class _Stored:
     def peek(self, size: int) -> bytes:
         """The first bytes, without consuming them."""
         while len(self._ahead) < size:
-            piece = self._stream.read(size - len(self._ahead))
+            piece = self._next(size - len(self._ahead))
             if not piece:
                 break
             self._ahead += piece
@@ -52,16 +52,19 @@ class _Stored:
         if self._ahead:
             piece, self._ahead = self._ahead[:size], self._ahead[size:]
         else:
-            try:
-                piece = self._stream.read(size)
-            except OSError as error:
-                raise SourceError(
-                    f"{self.name}: cannot be read at byte {self.consumed}: {error.strerror}."
-                ) from error
+            piece = self._next(size)
         self.digest.update(piece)
         self.consumed += len(piece)
         self.ended = self.ended or not piece
         return piece
+
+    def _next(self, size: int) -> bytes:
+        try:
+            return self._stream.read(size)
+        except OSError as error:
+            raise SourceError(
+                f"{self.name}: cannot be read at byte {self.consumed}: {error.strerror}."
+            ) from error
 
 
 class _Unpacks(Protocol):
@@ -169,7 +172,7 @@ class Source:
     def __init__(self, path_or_stream: str | Path | BinaryIO, *, name: str = "") -> None:
         if isinstance(path_or_stream, str | Path):
             self.name = name or str(path_or_stream)
-            self._owned: BinaryIO | None = _open(Path(path_or_stream), self.name)
+            self._owned: BinaryIO | None = open_file(Path(path_or_stream), self.name)
             stream = self._owned
         else:
             self.name = name or str(getattr(path_or_stream, "name", "") or "stream")
@@ -239,10 +242,13 @@ class Source:
 def expand(patterns: Iterable[str | Path]) -> list[Path]:
     """Files and glob patterns (`**` for any depth) as one sorted list without repetition.
 
+    A file that is reached by several paths (`a.csv`, `sub/../a.csv`, a symbolic link) is there
+    once, by the first of them that was given.
+
     Raises:
         SourceError: Names every file or pattern that nothing matches, and every folder.
     """
-    found: set[Path] = set()
+    found: dict[Path, Path] = {}
     missing: list[str] = []
     folders: list[str] = []
     for pattern in map(str, patterns):
@@ -250,12 +256,13 @@ def expand(patterns: Iterable[str | Path]) -> list[Path]:
         if path.is_dir():
             folders.append(pattern)
         elif path.exists():
-            found.add(path)
+            found.setdefault(path.resolve(), path)
         else:
             # pathlib's glob takes no absolute patterns.
             matches = glob.glob(pattern, recursive=True)  # noqa: PTH207
-            files = [Path(match) for match in matches if Path(match).is_file()]
-            found.update(files)
+            files = [Path(match) for match in sorted(matches) if Path(match).is_file()]
+            for file in files:
+                found.setdefault(file.resolve(), file)
             if not files:
                 missing.append(pattern)
     if missing:
@@ -265,10 +272,15 @@ def expand(patterns: Iterable[str | Path]) -> list[Path]:
             f"A folder, not a file: {', '.join(folders)}. Name its files, such as "
             f"{Path(folders[0]) / '*.csv'}."
         )
-    return sorted(found)
+    return sorted(found.values())
 
 
-def _open(path: Path, name: str) -> BinaryIO:
+def open_file(path: Path, name: str) -> BinaryIO:
+    """The stored bytes of a file.
+
+    Raises:
+        SourceError: It is missing, is a folder or may not be read; the message begins with `name`.
+    """
     try:
         return path.open("rb")
     except FileNotFoundError as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,13 +20,17 @@ class KnownFile:
 
     Attributes:
         sha256: Of the stored bytes, in hexadecimal.
+        size: Stored bytes.
         name: The file's name when it was loaded.
         loaded_at: When, in local time to the minute.
+        load_id: The load that brought it.
     """
 
     sha256: str
+    size: int
     name: str
     loaded_at: str
+    load_id: str
 
 
 def known(
@@ -40,7 +44,10 @@ def known(
         _SQL["known_files"],
         {"schema": table.schema, "table": table.table, "sizes": list(sizes)},
     )
-    return {row[0]: KnownFile(row[0], row[1], f"{row[2].astimezone():%Y-%m-%d %H:%M}") for row in rows}
+    return {
+        row[0]: KnownFile(row[0], row[1], row[2], f"{row[3].astimezone():%Y-%m-%d %H:%M}", row[4])
+        for row in rows
+    }
 
 
 def record(
@@ -79,6 +86,25 @@ def record(
     return cursor.fetchone() is not None
 
 
-def forget(connection: psycopg.Connection[Any], table: TableName) -> None:
-    """The table is emptied in this transaction: its contents may be loaded again."""
-    connection.execute(_SQL["forget_files"], {"schema": table.schema, "table": table.table})
+def loads(connection: psycopg.Connection[Any], table: TableName) -> frozenset[str]:
+    """The ids of the loads whose files are in the table."""
+    rows = connection.execute(
+        _SQL["loads_with_files"], {"schema": table.schema, "table": table.table}
+    )
+    return frozenset(row[0] for row in rows)
+
+
+def forget(
+    connection: psycopg.Connection[Any], table: TableName, of: Collection[str] | None = None
+) -> None:
+    """The table is empty in this transaction: its contents may be loaded again.
+
+    Args:
+        connection: The data's.
+        table: The target.
+        of: Only what these loads brought; None: everything.
+    """
+    chosen = None if of is None else sorted(of)
+    connection.execute(
+        _SQL["forget_files"], {"schema": table.schema, "table": table.table, "loads": chosen}
+    )

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Protocol
 
 import polars as pl
 
-from penstock.errors import UsageError
-from penstock.formats.bytes import expand
+from penstock.errors import SourceError, UsageError
+from penstock.formats.bytes import expand, open_file
 from penstock.formats.csv.reader import CsvReader
 from penstock.loading.types.typed import to_text
 from penstock.model.batch import LINE, ROW, Batch, Malformed, row_id
@@ -221,21 +222,19 @@ def inputs_of(
         file: Number of the first input, so that inputs of one load stay apart.
 
     Raises:
-        UsageError: A file is missing, or the source is of no such kind.
+        UsageError: The source is of no such kind.
+        SourceError: A file is missing, or what can be read only once cannot be kept.
     """
     if isinstance(source, (str, Path)):
-        return [
-            CsvInput(path, file + place, options) for place, path in enumerate(expand([source]))
-        ]
+        return _files([source], options, spool, file)
     if isinstance(source, pl.LazyFrame):
         source = source.collect()
     if isinstance(source, pl.DataFrame):
         return [FrameInput([source], file)]
     if hasattr(source, "read"):
-        return [
-            CsvInput(_copied(source, spool()), file, options, getattr(source, "name", "stream"))
-        ]
-    if isinstance(source, Iterable):
+        name = str(getattr(source, "name", "stream"))
+        return [CsvInput(_copied(source, spool, name), file, options, name)]
+    if isinstance(source, Iterable) and not isinstance(source, (Mapping, bytes, bytearray)):
         return _several(source, options, spool, file)
     raise UsageError(
         f"A load reads a path, an open binary file or Polars frames, not {type(source).__name__}"
@@ -250,8 +249,7 @@ def _several(
     if first is None:
         raise UsageError("There is nothing to load: the source is an empty list")
     if isinstance(first, (str, Path)):
-        paths = expand([first, *items])
-        return [CsvInput(path, file + place, options) for place, path in enumerate(paths)]
+        return _files([first, *items], options, spool, file)
     frames = []
     for place, frame in enumerate(
         [first, *items] if isinstance(source, list) else _chain(first, items)
@@ -261,8 +259,9 @@ def _several(
         if isinstance(source, list):
             frames.append(frame)
             continue
-        path = spool() / f"frame-{place}.arrow"
-        frame.write_ipc(path)
+        with _kept(spool, "frames") as folder:
+            path = folder / f"frame-{place}.arrow"
+            frame.write_ipc(path)
         frames.append(pl.read_ipc(path))
     if any(frame.schema != frames[0].schema for frame in frames):
         raise UsageError("The frames of one load must have the same columns and types")
@@ -274,10 +273,57 @@ def _chain(first: Any, rest: Iterator[Any]) -> Iterator[Any]:
     yield from rest
 
 
-def _copied(stream: IO[bytes], spool: Path) -> Path:
-    with tempfile.NamedTemporaryFile(dir=spool, delete=False) as copy:
-        while block := stream.read(_BLOCK):
-            if not isinstance(block, bytes):
-                raise UsageError("Open the file in binary mode: open(path, 'rb')")
+def _files(
+    given: Sequence[str | Path], options: CsvOptions, spool: Callable[[], Path], file: int
+) -> list[Input]:
+    return [
+        _csv_file(path, file + place, options, spool) for place, path in enumerate(expand(given))
+    ]
+
+
+def _csv_file(path: Path, file: int, options: CsvOptions, spool: Callable[[], Path]) -> CsvInput:
+    """A file; a pipe or a device can be read only once, and is copied."""
+    if path.is_file():
+        return CsvInput(path, file, options)
+    with open_file(path, str(path)) as stream:
+        return CsvInput(_copied(stream, spool, str(path)), file, options, str(path))
+
+
+def _copied(stream: IO[bytes], spool: Callable[[], Path], name: str) -> Path:
+    with (
+        _kept(spool, name) as folder,
+        tempfile.NamedTemporaryFile(dir=folder, delete=False) as copy,
+    ):
+        while block := _block(stream, name):
             copy.write(block)
     return Path(copy.name)
+
+
+def _block(stream: IO[bytes], name: str) -> bytes:
+    try:
+        block = stream.read(_BLOCK)
+    except OSError as error:
+        raise SourceError(f"{name}: cannot be read: {error}.") from error
+    if block is not None and not isinstance(block, bytes):
+        raise UsageError("Open the file in binary mode: open(path, 'rb')")
+    return block
+
+
+@contextmanager
+def _kept(spool: Callable[[], Path], name: str) -> Iterator[Path]:
+    """The load's private folder, for the copy of what can be read only once.
+
+    Raises:
+        SourceError: The folder cannot be made, or does not take the copy.
+    """
+    folder = None
+    try:
+        folder = spool()
+        yield folder
+    except OSError as error:
+        where = folder or error.filename or "a temporary folder"
+        raise SourceError(
+            f"{name}: can be read only once, and a copy of it cannot be kept in {where}: "
+            f"{error.strerror or error}. Make room there, or set TMPDIR to a folder that has room.",
+            code="tmpdir",
+        ) from error

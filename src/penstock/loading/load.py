@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import codecs
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import fields, replace
+from encodings.aliases import aliases
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psycopg
+from psycopg.pq import TransactionStatus
 
 from penstock.errors import UsageError
 from penstock.ledger import install
@@ -24,7 +27,15 @@ from penstock.loading.steps import Step
 from penstock.loading.unit import Unit
 from penstock.model.options import Budget, CsvOptions, Grammar, LoadMode, LoadOptions, OrphanPolicy
 from penstock.model.result import LoadResult
-from penstock.postgres.connection import Target, set_locally, target_of, translated
+from penstock.postgres.catalog import nearest
+from penstock.postgres.connection import (
+    Target,
+    restore_settings,
+    saved_settings,
+    set_locally,
+    target_of,
+    translated,
+)
 
 if TYPE_CHECKING:
     import sqlalchemy
@@ -33,6 +44,9 @@ if TYPE_CHECKING:
 
 _CSV = {one.name for one in fields(CsvOptions)}
 _GRAMMAR = {one.name for one in fields(Grammar)}
+#: Python's codecs for names of hosts and for its own source code.
+_NOT_OF_FILES = ("idna", "punycode", "unicode-escape", "raw-unicode-escape", "undefined")
+_ENCODINGS = "--encoding utf-8, cp1252, latin-1, utf-16 or another that Python can decode."
 
 
 def options_from(**given: Any) -> LoadOptions:
@@ -45,6 +59,8 @@ def options_from(**given: Any) -> LoadOptions:
         UsageError: An unknown name or value.
     """
     csv = {name: given.pop(name) for name in list(given) if name in _CSV and name != "columns"}
+    if csv.get("encoding") is not None:
+        _check_encoding(csv["encoding"])
     grammar = {name: given.pop(name) for name in list(given) if name in _GRAMMAR}
     columns = given.pop("columns", None)
     if columns is not None:
@@ -80,6 +96,23 @@ def _one_of(kind: type[Any], value: Any, what: str) -> Any:
         ) from None
 
 
+def _check_encoding(name: Any) -> None:
+    """Refuse what Python does not know, and codecs that are not for the text of files."""
+    try:
+        known = codecs.lookup(name).name
+    except (LookupError, TypeError, ValueError):
+        names = [alias.replace("_", "-") for alias in (*aliases.values(), *aliases)]
+        raise UsageError(
+            f'Python knows no encoding "{name}".{nearest(str(name), names)} {_ENCODINGS}'
+        ) from None
+    try:
+        fits = known not in _NOT_OF_FILES and "\n".encode(known).decode(known) == "\n"
+    except (LookupError, UnicodeError):
+        fits = False  # such as zlib and hex, from bytes to bytes
+    if not fits:
+        raise UsageError(f"{name} is not the encoding of a text file: {_ENCODINGS}")
+
+
 def budget_from(text: str | int | float | Budget) -> Budget:
     """A reject budget from `1%`, `100`, `0` or `all`.
 
@@ -88,9 +121,7 @@ def budget_from(text: str | int | float | Budget) -> Budget:
     """
     if isinstance(text, Budget):
         return text
-    if isinstance(text, int):
-        return Budget(share=None, rows=text)
-    said = str(text).strip()
+    said = "" if isinstance(text, bool) else str(text).strip()
     try:
         if said == "all":
             return Budget(share=None, rows=None)
@@ -202,6 +233,7 @@ def _run(
     observer = Observer(options)
     connection = target.connection
     said: list[str] = []
+    saved = _joined(connection, options) if target.joined else {}
     if options.rejects_file is not None:
         check_path(options.rejects_file)
     try:
@@ -227,6 +259,25 @@ def _run(
             return Unit(target, tables, options, run, observer).execute()
     except psycopg.Error as error:
         raise translated(error, "load") from None
+    finally:
+        restore_settings(connection, saved)
+
+
+def _joined(connection: psycopg.Connection[Any], options: LoadOptions) -> dict[str, str]:
+    """The settings of the caller's transaction.
+
+    Raises:
+        UsageError: Its snapshot is older than the locks that a truncate needs to count by.
+    """
+    if connection.info.transaction_status is TransactionStatus.INERROR:
+        raise UsageError("The transaction to join has failed: roll it back first")
+    row = connection.execute("select current_setting('transaction_isolation')").fetchone()
+    if options.mode is LoadMode.TRUNCATE and row != ("read committed",):
+        raise UsageError(
+            "truncate joins READ COMMITTED transactions only: in one with an older snapshot it "
+            "would empty the table of rows that it does not see"
+        )
+    return saved_settings(connection)
 
 
 def _private_folder(stack: ExitStack) -> Callable[[], Path]:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import uuid
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import psycopg
 
 from penstock.errors import SourceError, TargetError
+from penstock.formats.bytes import Source
 from penstock.ledger import files
 from penstock.loading.columns import Matching, match
 from penstock.loading.inputs import CsvInput, Input
@@ -19,10 +19,10 @@ from penstock.loading.parents import policies
 from penstock.model.options import LoadMode, LoadOptions, OrphanPolicy
 from penstock.model.table import TableSpec
 from penstock.postgres.catalog import read_table
+from penstock.postgres.rows import has_rows
 
 #: How much larger a compressed file is taken to be when it is unpacked.
 _COMPRESSED = 5
-_BLOCK = 1 << 20
 _KINDS = {"v": "a view", "m": "a materialized view", "f": "a foreign table"}
 
 
@@ -38,6 +38,7 @@ class Prepared:
         load_id: The load's id.
         names: Names of all inputs by their number.
         warnings: What a person should know.
+        gone: Loads whose rows are no longer in the table, as it is empty.
     """
 
     spec: TableSpec
@@ -47,6 +48,7 @@ class Prepared:
     load_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     names: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    gone: frozenset[str] = frozenset()
 
     @property
     def size(self) -> int:
@@ -69,8 +71,8 @@ def check_target(spec: TableSpec, mode: LoadMode) -> None:
         )
     if spec.has_insert_rules:
         raise TargetError(
-            f"{spec.name} has a rule on INSERT, which COPY ignores and INSERT obeys: what became of "
-            "a row would depend on the way it takes. Use a trigger instead of the rule.",
+            f"{spec.name} has a rule on INSERT, which COPY ignores and INSERT obeys: what became "
+            "of a row would depend on the way it takes. Use a trigger instead of the rule.",
             code="42809",
         )
     needed = {"INSERT", "SELECT"} | ({"TRUNCATE"} if mode is LoadMode.TRUNCATE else set())
@@ -110,8 +112,10 @@ def prepare(
     names = tuple(one.name for one in inputs)
     kept: list[Input] = list(inputs)
     skipped: list[str] = []
-    if ledger and options.mode is LoadMode.APPEND and not options.again:
-        kept, skipped = not_loaded_before(connection, spec, inputs)
+    append = options.mode is LoadMode.APPEND
+    gone = _loads_gone(connection, spec) if ledger and append else frozenset()
+    if append and not options.again:
+        kept, skipped = not_loaded_before(connection, spec, inputs, gone if ledger else None)
     matched = []
     warnings: list[str] = []
     for one in kept:
@@ -128,6 +132,7 @@ def prepare(
         policies=policies(spec, options.orphans),
         names=names,
         warnings=tuple(dict.fromkeys(warnings)),
+        gone=gone,
     )
 
 
@@ -155,29 +160,56 @@ def _remarks(matching: Matching) -> list[str]:
 
 
 def not_loaded_before(
-    connection: psycopg.Connection[Any], spec: TableSpec, inputs: Sequence[Input]
+    connection: psycopg.Connection[Any],
+    spec: TableSpec,
+    inputs: Sequence[Input],
+    gone: Collection[str] | None = frozenset(),
 ) -> tuple[list[Input], list[str]]:
-    """The inputs whose content is not in the table, and a text about each of the others."""
-    known = files.known(connection, spec.name, [one.size for one in inputs if one.size])
+    """The inputs whose content is new, and a text about each of the others.
+
+    Args:
+        connection: Of the load.
+        spec: The target.
+        inputs: Of one load; a content that several of them have is kept once.
+        gone: Loads whose rows are no longer in the table; None without a ledger.
+    """
+    sizes = [one.size for one in inputs if isinstance(one, CsvInput)]
+    known = {} if gone is None else files.known(connection, spec.name, sizes)
+    there = {sha: file for sha, file in known.items() if file.load_id not in (gone or ())}
+    hashed = {file.size for file in there.values()}
+    hashed |= {size for size, times in Counter(sizes).items() if times > 1}
+    first: dict[str, str] = {}
     kept: list[Input] = []
     skipped: list[str] = []
     for one in inputs:
-        if not known or not isinstance(one, CsvInput):
+        if one.size not in hashed or not isinstance(one, CsvInput):
             kept.append(one)
             continue
-        digest = _sha256(one.path)
-        if digest in known:
-            before = known[digest]
+        digest = _sha256(one)
+        if digest in there:
+            before = there[digest]
             other = f"as {before.name} " if before.name != one.name else ""
             skipped.append(f"{one.name} (loaded {other}on {before.loaded_at})")
+        elif digest in first:
+            skipped.append(f"{one.name} (the same content as {first[digest]})")
         else:
+            first[digest] = one.name
             kept.append(one)
     return kept, skipped
 
 
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK):
-            digest.update(block)
-    return digest.hexdigest()
+def _loads_gone(connection: psycopg.Connection[Any], spec: TableSpec) -> frozenset[str]:
+    """Loads whose files are on record and whose rows are not: the table was emptied otherwise."""
+    if spec.row_security:
+        return frozenset()  # it may have rows that this role does not see
+    loads = files.loads(connection, spec.name)
+    return frozenset() if not loads or has_rows(connection, spec.name) else loads
+
+
+def _sha256(one: CsvInput) -> str:
+    source = Source(one.path, name=one.name)
+    try:
+        source.drain()
+    finally:
+        source.close()
+    return source.sha256

@@ -18,6 +18,7 @@ from penstock.model.table import TableName
 from penstock.postgres.constraints.plan import ConstraintPlan
 from penstock.postgres.locks import lock_tables
 from penstock.postgres.names import qualified
+from penstock.postgres.rows import has_rows
 
 
 class Room:
@@ -64,7 +65,7 @@ class Room:
                 self._empty()
         elif take_off.anything:
             self._lock(table, [*parents, table])
-            if empty and self._has_rows(table):
+            if empty and has_rows(self._connection, table):
                 raise TryAgain(
                     f"{table} was empty when the load began, and another session has filled it. "
                     "Nothing was changed; try again.",
@@ -105,14 +106,3 @@ class Room:
         self._connection.execute(
             sql.SQL("truncate {}").format(sql.SQL(", ").join(map(qualified, names)))
         )
-
-    def _has_rows(self, table: TableName) -> bool:
-        return has_rows(self._connection, table)
-
-
-def has_rows(connection: psycopg.Connection[Any], table: TableName) -> bool:
-    """True where the table has a row that the role may see."""
-    row = connection.execute(
-        sql.SQL("select exists (select from {})").format(qualified(table))
-    ).fetchone()
-    return bool(row and row[0])

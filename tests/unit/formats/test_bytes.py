@@ -129,3 +129,22 @@ def test_expand_names_all_that_is_missing(tmp_path: Path) -> None:
         expand([tmp_path / "a.csv", tmp_path / "x.csv", f"{tmp_path}/*.tsv"])
     with pytest.raises(SourceError, match="A folder"):
         expand([tmp_path])
+
+
+def test_expand_takes_a_file_once_whatever_its_paths_and_keeps_the_first(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    given = tmp_path / "sub" / ".." / "s1.csv"
+    (tmp_path / "s1.csv").write_bytes(b"")
+    (tmp_path / "s2.csv").write_bytes(b"")
+    (tmp_path / "link.csv").symlink_to(tmp_path / "s1.csv")
+    assert expand([given, tmp_path / "s1.csv", tmp_path / "link.csv"]) == [given]
+    assert expand([f"{tmp_path}/*.csv"]) == [tmp_path / "link.csv", tmp_path / "s2.csv"]
+
+
+def test_a_stream_that_cannot_be_read_says_so_from_the_first_byte() -> None:
+    class Broken(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            raise OSError(5, "Input/output error")
+
+    with pytest.raises(SourceError, match=r"part-7: cannot be read at byte 0: Input/output error"):
+        Source(Broken(), name="part-7")

@@ -76,7 +76,8 @@ select status from penstock.loads where load_id = %(load_id)s;
 
 -- name: known_files
 -- Files of these sizes whose content is in the table.
-select encode(sha256, 'hex') as sha256, name, loaded_at from penstock.files
+select encode(sha256, 'hex') as sha256, bytes, name, loaded_at, load_id::text
+from penstock.files
 where schema_name = %(schema)s and table_name = %(table)s and bytes = any (%(sizes)s::bigint[])
   and current;
 
@@ -92,6 +93,13 @@ where not f.current or %(again)s
 returning 1;
 
 -- name: forget_files
--- The table was emptied: what was in it may be loaded again.
+-- The table was emptied: what was in it may be loaded again. A load that another one has recorded
+-- since these loads were looked up is not among them.
 update penstock.files set current = false
+where schema_name = %(schema)s and table_name = %(table)s and current
+  and (%(loads)s::uuid[] is null or load_id = any (%(loads)s::uuid[]));
+
+-- name: loads_with_files
+-- The loads whose files are in the table.
+select distinct load_id::text from penstock.files
 where schema_name = %(schema)s and table_name = %(table)s and current;

@@ -1,0 +1,64 @@
+"""Options from flat names: which values are refused before anything is tried."""
+
+from __future__ import annotations
+
+import pytest
+
+from penstock.errors import UsageError
+from penstock.loading.load import budget_from, options_from
+from penstock.model.options import Budget
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "idna",
+        "punycode",
+        "unicode_escape",
+        "unicode-escape",
+        "Raw_Unicode_Escape",
+        "undefined",
+        "rot13",
+        "hex",
+        "zlib_codec",
+        "base64",
+    ],
+)
+def test_codecs_that_are_no_encodings_of_text_files_are_refused(name: str) -> None:
+    with pytest.raises(UsageError, match=f"{name} is not the encoding of a text file: --encoding"):
+        options_from(encoding=name)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("utf-9", r'no encoding "utf-9"\. Did you mean utf-8\?'),
+        ("latn-1", r"Did you mean latin-1\?"),
+        ("", 'no encoding "".*--encoding utf-8, cp1252'),
+        ("utf-8\0", "no encoding"),
+        (8, 'no encoding "8"'),
+    ],
+)
+def test_an_unknown_encoding_is_answered_with_the_nearest(name: object, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        options_from(encoding=name)
+
+
+@pytest.mark.parametrize(
+    "name", ["utf-8", "UTF8", "utf-8-sig", "utf-16", "utf-32-be", "cp1252", "cp037", "shift_jis"]
+)
+def test_encodings_of_text_files_are_taken(name: str) -> None:
+    assert options_from(encoding=name).csv.encoding == name
+
+
+@pytest.mark.parametrize("given", [-5, "-5", True, False, "nan%", "101%", "-1%", "some", 0.5, ""])
+def test_a_budget_that_is_none_is_refused(given: str | int | float) -> None:
+    with pytest.raises(UsageError, match=r"not a share \(1%\), a number \(100\) or all"):
+        budget_from(given)
+
+
+def test_budgets_are_numbers_shares_or_all() -> None:
+    assert budget_from(0) == budget_from("0") == Budget(share=None, rows=0)
+    assert budget_from(100) == Budget(share=None, rows=100)
+    assert budget_from("2%") == Budget(share=0.02)
+    assert budget_from("all") == Budget(share=None, rows=None)
