@@ -27,13 +27,15 @@ class Column:
         base: The type's short name (`pg_type.typname`): `int4`, `numeric`, `varchar`, `bpchar`,
             `timestamptz`, `_int4` for an array; for a domain that of the type beneath it.
         category: `typtype`: `b` base, `d` domain, `e` enum, `c` composite, `r` range.
-        plain_type: The type without its modifier, beneath its domain: `numeric`, `time without
-            time zone`.
+        plain_type: The type without its modifier, beneath its domain, by its internal name, for
+            which no modifier is implied: `pg_catalog."bit"`, `pg_catalog._bpchar`.
         modified: True with a modifier, such as the 2 of `time(2)`.
+        unjudged: What in the type the server's input may change silently while nothing can tell:
+            `interval` in `interval[]`; empty for all other types.
         precision: Digits of `numeric(p,s)`; None where unbounded or another type.
         scale: Decimals of `numeric(p,s)`, may be negative; None where precision is None.
         length: Characters of `varchar(n)` and `char(n)`; None where unbounded.
-        fraction: Fractional digits of seconds of `timestamp(p)`; None means 6.
+        fraction: Fractional digits of seconds of `timestamp(p)` and `time(p)`; None means 6.
         nullable: False with NOT NULL.
         has_default: True with a default or an identity.
         identity: `a` ALWAYS, `d` BY DEFAULT, empty otherwise.
@@ -48,6 +50,7 @@ class Column:
     category: str = "b"
     plain_type: str = ""
     modified: bool = False
+    unjudged: str = ""
     precision: int | None = None
     scale: int | None = None
     length: int | None = None

@@ -152,6 +152,7 @@ def _column(row: dict[str, Any]) -> Column:
         category=row["category"],
         plain_type=row["plain_type"],
         modified=typmod >= 0,
+        unjudged=row["unjudged"],
         precision=precision,
         scale=scale,
         length=length,

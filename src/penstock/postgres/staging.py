@@ -24,8 +24,11 @@ COPY = "copy"
 #: staged as text, so that a value that the server does not take can be told from the others.
 _OWN = frozenset(
     {"int2", "int4", "int8", "numeric", "float4", "float8", "text", "varchar", "bpchar"}
-    | {"bool", "date", "timestamp", "timestamptz", "uuid", "jsonb"}
+    | {"bool", "date", "time", "timetz", "timestamp", "timestamptz", "uuid", "jsonb"}
 )
+#: Types that cut or reinterpret without a modifier, and the type that shows it. Money shows itself
+#: by locale; as numeric it is compared exactly.
+_SHOWN_AS = {"money": "numeric", "name": "text", "char": "text"}
 #: Types without equality, or whose equality is not sameness: compared by their text.
 _BY_TEXT = frozenset(["json", "xml", "point", "citext", "numeric", "float4", "float8", "bpchar"])
 #: From this version on the server can say whether it would take a text, without an error.
@@ -63,9 +66,9 @@ def has_grammar(column: Column) -> bool:
 def may_alter(column: Column) -> bool:
     """True where the server's input function rounds or cuts without an error.
 
-    That is so for modifiers (`time(0)`, `numeric(5,2)[]`), `money` and `name`.
+    That is so for modifiers (`bit(3)`, `numeric(5,2)[]`), `money`, `name` and `"char"`.
     """
-    return column.base not in _OWN and (column.modified or column.base in ("money", "name"))
+    return column.base not in _OWN and (column.modified or column.base in _SHOWN_AS)
 
 
 class Stage:
@@ -149,16 +152,15 @@ class Stage:
         for column in self.columns:
             if not may_alter(column):
                 continue
-            # money shows itself by locale; as numeric it is compared exactly.
-            plain = "numeric" if column.base == "money" else column.plain_type
-            plain = "text" if column.base == "name" else plain
+            money = column.base == "money"
             self._run(
                 sql.SQL(
                     "insert into {bad} (row, col, code, message) "
-                    "select s.{row}, {name}, 'altered', "
-                    "{type} || ' would keep only ' || s.{column}::{as_type}::text "
-                    "from {stage} s where case when {live} then s.{column}::{plain} "
-                    "is distinct from s.{column}::{as_type}::{plain} end"
+                    "select s.{row}, {name}, 'altered', case when {comparable} then "
+                    "{type} || ' would keep only ' || s.{column}::{as_type}::text else {form} end "
+                    "from {stage} s where s.{column} is not null and case when not {live} "
+                    "then false when {comparable} then s.{column}::{plain} "
+                    "is distinct from s.{column}::{as_type}::{plain} else true end"
                 ).format(
                     bad=self.bad,
                     stage=self.table,
@@ -167,10 +169,17 @@ class Stage:
                     name=sql.Literal(column.name),
                     type=sql.Literal(column.type),
                     as_type=sql.SQL(column.type),
-                    plain=sql.SQL(plain),
+                    plain=sql.SQL(_SHOWN_AS.get(column.base, column.plain_type)),
                     live=self._live(),
+                    comparable=self._plain_number(column) if money else sql.SQL("true"),
+                    form=sql.Literal("an amount of money is written 1234.56: no currency, no groups"),
                 )
             )
+
+    def _plain_number(self, column: Column) -> sql.Composed:
+        return sql.SQL("s.{} ~ {}").format(
+            sql.Identifier(column.name), sql.Literal(r"^[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)$")
+        )
 
     def orphans(self, key: ForeignKey) -> None:
         """List rows whose parent is missing (MATCH SIMPLE: a NULL passes)."""

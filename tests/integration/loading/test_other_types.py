@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
+import pytest
+from psycopg import sql
+
 from penstock import load_table
+from penstock.errors import TargetError
+from penstock.loading.types.registry import refuse_unjudged
+from penstock.postgres.catalog import read_table
 from tests.fixtures.postgres import Database
 
 TABLE = """
@@ -45,7 +52,7 @@ def test_what_the_server_would_round_or_cut_is_refused(database: Database, tmp_p
         8: "1.005",
     }
     assert load(database, tmp_path, changes) == {
-        "at": "altered",
+        "at": "scale",
         "many": "altered",
         "cost": "scale",
         "short": "22001",
@@ -68,3 +75,126 @@ def test_what_the_server_does_not_take_is_refused_by_its_column(
 
 def test_a_domains_check_is_isolated(database: Database, tmp_path: Path) -> None:
     assert load(database, tmp_path, {3: "-1"}) == {"cost": "23514"}
+
+
+CUT_TABLE = """
+create domain three as bit(3);
+create domain clock as time(0);
+"""
+#: Type -> texts that it keeps as they are, and texts that it must not take changed.
+CUT = {
+    "bit(3)": (["101"], ["10111", "10"]),
+    "three": (["101"], ["10111", "1"]),
+    "bit(3)[]": (["{101,NULL}", "{}"], ["{10111}", "{101,10}"]),
+    "bit varying(3)": (["101", "1", ""], ["1011"]),
+    "character(3)[]": (["{abc,a}"], ["{abcd}", "{abc,abcd}"]),
+    "character varying(3)[]": (["{abc,a}"], ["{abcd}", '{"abc "}']),
+    "numeric(5,2)[]": (["{1.5,2.500}"], ["{1.555}"]),
+    '"char"': (["a", "Z", ""], ["abc", "é", " a"]),
+    "name": (["n" * 63], ["n" * 64]),
+    "money": (
+        ["1234.56", "-1.5", "+2", ".5", "3.", "1.500"],
+        ["$1.50", "1,50", "1,234.56", "(1.50)", "-$2", "1.005", " 1"],
+    ),
+    "clock": (["12:00:01", "8:26"], ["12:00:01.5", "24:00"]),
+    "interval": (
+        [
+            "1 day 02:03:04.123456", "25:10:00", "1.5 years", "0.25 years", "1.234 ms", "5 us",
+            "P1DT2.5S", "0.123456 hours", "00:00:01.1000000", "1 mon -1.5 days -2 hours",
+            "1.5 mils", "0.5 dec", "-00:00:01.7 -1 day",
+        ],
+        [
+            "00:00:01.1234567", "0.0000001 s", "1.2345 ms", "1.2345 milliseconds", "1.5 us",
+            "0.1 years", "P0.1Y", "P0001.1-01-01", "0.123 centuries", "PT1e-7S",
+            "PT1234567890123.123456S", "1 day 0.1 year",
+        ],
+    ),
+    "interval second(2)": (["1.25", "1 day 00:00:01.5"], ["1.255", "00:00:01.001"]),
+    "interval day": (["3 days"], ["3 days 04:00"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("type_sql", CUT)
+def test_no_value_is_cut_or_rounded(database: Database, tmp_path: Path, type_sql: str) -> None:
+    kept, refused = CUT[type_sql]
+    with database.connect() as connection:
+        connection.execute(CUT_TABLE)
+        connection.execute(sql.SQL("create table t (n int, v {})").format(sql.SQL(type_sql)))
+    path = tmp_path / "t.csv"
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file, quoting=csv.QUOTE_ALL).writerows(
+            [["n", "v"], *enumerate([*kept, *refused])]
+        )
+    result = load_table(database.engine(), path, "t", max_rejects="all")
+    query = sql.SQL("select v = (%s::{})::text::{} from t where n = %s").format(
+        sql.SQL(type_sql), sql.SQL(type_sql)
+    )
+    with database.connect() as connection:
+        found = [row[0] for row in connection.execute("select n from t order by n").fetchall()]
+        same = [connection.execute(query, [text, n]).fetchone() for n, text in enumerate(kept)]
+    assert found == list(range(len(kept)))
+    assert result.balanced
+    assert same == [(True,)] * len(kept)
+
+
+UNJUDGED = """
+create domain cents as numeric(6,2);
+create domain whole as int;
+create domain day as date;
+create domain days as date[];
+create type pair as (a int, b int);
+create type cents_range as range (subtype = cents);
+"""
+NOT_TAKEN = {
+    "timestamp[]": "timestamp without time zone",
+    "timestamptz(3)[]": "timestamp with time zone",
+    "time[]": "time without time zone",
+    "timetz[]": "time with time zone",
+    "interval[]": "interval",
+    "day[]": "date",
+    "days": "date",
+    "daterange": "date",
+    "tsrange[]": "timestamp without time zone",
+    "tstzmultirange": "timestamp with time zone",
+    "pair": "pair",
+    "pair[]": "pair",
+    "cents[]": "numeric(6,2)",
+    "cents_range": "numeric(6,2)",
+    "oid": "oid",
+    "oid[]": "oid",
+    "xid": "xid",
+    "regclass": "regclass",
+    "regtype[]": "regtype",
+    '"char"[]': '"char"',
+    "name[]": "name",
+    "money[]": "money",
+    "jsonb[]": "jsonb",
+}
+
+
+@pytest.mark.parametrize("type_sql", NOT_TAKEN)
+def test_what_cannot_be_judged_is_refused_as_a_target(database: Database, type_sql: str) -> None:
+    with database.connect() as connection:
+        connection.execute(UNJUDGED)
+        connection.execute(sql.SQL("create table t (n int, v {})").format(sql.SQL(type_sql)))
+        columns = read_table(connection, "t").columns
+    assert columns[1].unjudged == NOT_TAKEN[type_sql]
+    with pytest.raises(TargetError, match=r"v is .*without a word") as caught:
+        refuse_unjudged(columns)
+    assert caught.value.code == "altered"
+    refuse_unjudged(columns[:1])
+
+
+def test_all_other_types_can_be_judged(database: Database) -> None:
+    with database.connect() as connection:
+        connection.execute(UNJUDGED)
+        connection.execute(
+            "create domain flags as bit(3)[]; create type mood as enum ('good');"
+            "create table t (a int[], b text[], c numeric(5,2)[], d numeric[], e inet, f mood, "
+            "g bytea, h xml, i uuid[], j int4range, k int8multirange, l whole[], m mood[], "
+            "n cents, o day, p time(2), q interval, r jsonb, s point, t flags, u char(3)[], "
+            'v "char", w name, x money, y numrange)'
+        )
+        columns = read_table(connection, "t").columns
+    assert {column.name: column.unjudged for column in columns if column.unjudged} == {}
+    refuse_unjudged(columns)

@@ -12,7 +12,7 @@ from penstock.loading.types.patterns import DatePattern, read_date
 #: Hours may have one digit (`8:26`); it is the same time.
 CLOCK = "(?:[01]?[0-9]|2[0-3]):[0-5][0-9]"
 #: PostgreSQL's own limit of an offset: 15:59.
-_MAX_OFFSET = 15 * 60 + 59
+MAX_OFFSET = 15 * 60 + 59
 _PARTS = re.compile(
     r"(?P<day>.+?)[ Tt](?P<hour>[0-9]{1,2}):(?P<minute>[0-9]{2})"
     r"(?::(?P<second>[0-9]{2})(?:\.(?P<fraction>[0-9]+))?)?"
@@ -58,26 +58,28 @@ def read_moment(text: str, pattern: DatePattern) -> Moment | Verdict:
         return day
     hour, minute, second = (int(match[part] or 0) for part in ("hour", "minute", "second"))
     if hour > 23 or minute > 59 or second > 59:
-        return refuse("22008", _no_time(text, hour, minute, second))
-    offset = _offset(match)
-    if offset is not None and abs(offset) > _MAX_OFFSET:
+        return refuse("22008", no_time(text, hour, minute, second))
+    offset = offset_of(match)
+    if offset is not None and abs(offset) > MAX_OFFSET:
         return refuse("22009", f"{shown(text)} has an offset beyond 15:59")
     fraction = (match["fraction"] or "").rstrip("0")
     return Moment(day, time(hour, minute, second), fraction, offset)
 
 
-def _offset(match: re.Match[str]) -> int | None:
+def offset_of(match: re.Match[str]) -> int | None:
+    """Minutes east of UTC in the groups `offset`, `sign`, `oh` and `om`; None without an offset."""
     if match["offset"] is None:
         return None
     if match["sign"] is None:
         return 0
     hours, minutes = int(match["oh"]), int(match["om"] or 0)
     # An offset of 75 minutes past the hour is no offset at all: push it over the limit.
-    size = hours * 60 + minutes if minutes < 60 else _MAX_OFFSET + 1
+    size = hours * 60 + minutes if minutes < 60 else MAX_OFFSET + 1
     return -size if match["sign"] == "-" else size
 
 
-def _no_time(text: str, hour: int, minute: int, second: int) -> str:
+def no_time(text: str, hour: int, minute: int, second: int) -> str:
+    """Why no clock shows this."""
     if hour == 24 and minute == second == 0:
         return f"{shown(text)} has the time 24:00, which is 00:00 of the next day"
     if second == 60:

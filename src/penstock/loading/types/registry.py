@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+from penstock.errors import TargetError
 from penstock.loading.types.booleans import boolean_check
 from penstock.loading.types.check import Check
 from penstock.loading.types.dates import date_check
 from penstock.loading.types.floats import float_check
 from penstock.loading.types.integers import integer_check
+from penstock.loading.types.intervals import interval_check
 from penstock.loading.types.jsons import json_check
 from penstock.loading.types.numerics import numeric_check
 from penstock.loading.types.other import other_check
 from penstock.loading.types.texts import text_check
+from penstock.loading.types.times import time_check
 from penstock.loading.types.timestamps import timestamp_check
 from penstock.loading.types.uuids import uuid_check
 from penstock.loading.types.zones import timestamptz_check
@@ -33,6 +36,9 @@ _FAMILIES: dict[str, Callable[[Column, Grammar], Check]] = {
     "date": date_check,
     "timestamp": timestamp_check,
     "timestamptz": timestamptz_check,
+    "time": time_check,
+    "timetz": time_check,
+    "interval": interval_check,
     "uuid": uuid_check,
     "json": json_check,
     "jsonb": json_check,
@@ -52,3 +58,21 @@ def check_for(column: Column, grammar: Grammar) -> Check:
         _FAMILIES.get(column.base, other_check) if column.category in ("b", "d") else other_check
     )
     return family(column, grammar)
+
+
+def refuse_unjudged(columns: Sequence[Column]) -> None:
+    """Can it be told, for each column, whether PostgreSQL keeps a value as it was written?
+
+    Raises:
+        TargetError: It cannot (code `altered`).
+    """
+    for column in columns:
+        if not column.unjudged:
+            continue
+        inside = "" if column.unjudged == column.type else f" (inside it: {column.unjudged})"
+        raise TargetError(
+            f"{column.name} is {column.type}{inside}: PostgreSQL's input would change some of its "
+            "values without a word, and Penstock has no grammar for it yet. Leave the column out "
+            "of the input, or load it into a column of type text.",
+            code="altered",
+        )

@@ -59,9 +59,36 @@ where c.oid = %(oid)s::bigint::oid;
 -- name: columns
 -- Columns in table order with what decides how their text is read. A domain is read as the type
 -- beneath it, with the modifier that one of its domains sets; its checks are the server's.
+-- plain_type is the internal name: `bit` and `character` would mean bit(1) and character(1).
+-- unjudged: what is found in the type (in arrays and ranges, beneath their domains) that the
+-- server's input changes silently and no check can compare. Some are so only inside another type.
 select a.attname as name, a.attnum::int as number,
        format_type(a.atttypid, a.atttypmod) as type,
-       format_type(b.oid, null) as plain_type,
+       format('%%I.%%I', bn.nspname, b.typname) as plain_type,
+       coalesce((
+         with recursive within as (
+           select b.oid as type, 0 as depth, -1 as typmod
+           union all
+           select x.type, within.depth + 1, x.typmod
+           from within
+           join pg_catalog.pg_type w on w.oid = within.type
+           cross join lateral (
+             select w.typelem as type, -1 as typmod where w.typcategory = 'A' and w.typelem <> 0
+             union all
+             select w.typbasetype, w.typtypmod where w.typtype = 'd'
+             union all
+             select g.rngsubtype, -1 from pg_catalog.pg_range g
+             where w.oid in (g.rngtypid, g.rngmultitypid)) x)
+         select format_type(w.oid, nullif(within.typmod, -1))
+         from within join pg_catalog.pg_type w on w.oid = within.type
+         where w.typtype = 'c' or within.typmod >= 0
+            or w.typnamespace = 'pg_catalog'::regnamespace
+               and (w.typname in ('oid', 'xid', 'xid8', 'cid', 'tid')
+                    or w.typname like 'reg%%'
+                    or within.depth > 0 and w.typname in
+                       ('date', 'time', 'timetz', 'timestamp', 'timestamptz', 'interval',
+                        'char', 'name', 'money', 'jsonb'))
+         order by within.depth limit 1), '') as unjudged,
        b.typname as base, t.typtype::text as category,
        greatest(a.atttypmod, d.typmod) as typmod,
        a.attnotnull as not_null, a.atthasdef as has_default,
@@ -80,6 +107,7 @@ cross join lateral (
   select max(typtypmod) as typmod, max(oid::bigint) filter (where typtype <> 'd') as base
   from beneath) d
 join pg_catalog.pg_type b on b.oid = d.base::oid
+join pg_catalog.pg_namespace bn on bn.oid = b.typnamespace
 where a.attrelid = %(oid)s::bigint::oid and a.attnum > 0 and not a.attisdropped
 order by a.attnum;
 

@@ -138,7 +138,7 @@ def test_types_without_a_grammar_are_left_to_the_server() -> None:
     others = [
         Column(name="v", number=1, type="mood", base="mood", category="e"),
         Column(name="v", number=1, type="integer[]", base="_int4"),
-        Column(name="v", number=1, type="interval", base="interval"),
+        Column(name="v", number=1, type="inet", base="inet"),
     ]
     for other in others:
         check = check_for(other, Grammar(trim=True))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -300,3 +300,54 @@ def test_no_text_is_taken_for_a_date_that_it_does_not_show(texts: list[str]) -> 
 def test_timestamps_agree_with_the_standard_library(values: list[datetime], mark: str) -> None:
     found = of("timestamp", *[value.isoformat(mark) for value in values])
     assert [datetime.fromisoformat(text or "") for text in found] == values
+
+
+@pytest.mark.parametrize(
+    ("type_sql", "text", "value"),
+    [
+        ("time", "8:26", "08:26:00"),
+        ("time", "12:34:56.1200", "12:34:56.12"),
+        ("time", "12:34:56.000", "12:34:56"),
+        ("time", "12:34:56.5" + "0" * 200, "12:34:56.5"),
+        ("time", "24:00", "22008"),
+        ("time", "23:59:60", "22008"),
+        ("time", "12:34:56.1234567", "scale"),
+        ("time(3)", "12:34:56.1234", "scale"),
+        ("time", "12:34+01", "offset"),
+        ("time", "now", "22007"),
+        ("time", "12:34 PM", "22007"),
+        ("time", "2024-01-09 12:34", "22007"),
+        ("time", "", "22P02"),
+        ("timetz", "8:26Z", "08:26:00+00:00"),
+        ("timetz", "12:34:56.50 -0330", "12:34:56.5-03:30"),
+        ("timetz", "12:34:56 UTC", "12:34:56+00:00"),
+        ("timetz", "12:34:56+16:00", "22009"),
+        ("timetz", "12:34:56", "timezone"),
+    ],
+)
+def test_times_of_day_are_canonical_text(type_sql: str, text: str, value: str) -> None:
+    assert of(type_sql, text) == [value]
+
+
+def test_times_of_day_are_never_rounded_and_say_so() -> None:
+    assert one("time(0)", "23:59:59.5", Grammar(round=True)) == Outcome(
+        None,
+        "scale",
+        "23:59:59.5 has 1 digit after the seconds, time(0) keeps 0:"
+        " write fewer (--round does not hold for times of day)",
+    )
+
+
+@given(st.times())
+def test_every_time_of_day_is_kept(clock: time) -> None:
+    text = clock.isoformat()
+    bare = text.rstrip("0") if "." in text else text
+    assert of("time", text) == [bare]
+    assert of("timetz", text + "+05:30") == [bare + "+05:30"]
+
+
+def test_an_interval_says_which_decimals_would_be_rounded() -> None:
+    assert one("interval", "1 day 1.2345 ms") == Outcome(
+        None, "scale", "1 day 1.2345 ms has the decimals .2345 ms, which interval would round"
+    )
+    assert of("interval", " 1 day ", "", "1.50 s") == [" 1 day ", "", "1.50 s"]
