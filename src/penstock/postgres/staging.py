@@ -172,7 +172,7 @@ class Stage:
                     plain=sql.SQL(_SHOWN_AS.get(column.base, column.plain_type)),
                     live=self._live(),
                     comparable=self._plain_number(column) if money else sql.SQL("true"),
-                    form=sql.Literal("an amount of money is written 1234.56: no currency, no groups"),
+                    form=sql.Literal("an amount of money is written 1234.56, nothing else"),
                 )
             )
 
