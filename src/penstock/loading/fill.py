@@ -30,8 +30,9 @@ from penstock.postgres.constraints.recreate import put_back, take_off
 from penstock.postgres.copy import compare_count, copy_in
 from penstock.postgres.deferred import make_immediate
 from penstock.postgres.names import qualified
+from penstock.postgres.offenders import Stage
 from penstock.postgres.sqlstates import Kind, kind_of
-from penstock.postgres.staging import Stage, has_grammar
+from penstock.postgres.staging import has_grammar
 
 _numbers = itertools.count()
 

@@ -17,7 +17,7 @@ from psycopg import sql
 from penstock.errors import LoadError
 from penstock.postgres.connection import translated
 from penstock.postgres.sqlstates import Kind, kind_of
-from penstock.postgres.staging import ROW_COLUMN, Stage
+from penstock.postgres.staging import ROW_COLUMN, StagingTable
 
 #: Width of a range of row numbers below which rows are tried one by one.
 _ONE_BY_ONE = 1000
@@ -67,7 +67,7 @@ class Refused:
     said: str
 
 
-def isolate(connection: psycopg.Connection[Any], stage: Stage) -> list[Refused]:
+def isolate(connection: psycopg.Connection[Any], stage: StagingTable) -> list[Refused]:
     """Every row that the server refuses.
 
     Args:
@@ -85,7 +85,7 @@ def isolate(connection: psycopg.Connection[Any], stage: Stage) -> list[Refused]:
     return found
 
 
-def _by_halves(connection: psycopg.Connection[Any], stage: Stage) -> list[Refused] | None:
+def _by_halves(connection: psycopg.Connection[Any], stage: StagingTable) -> list[Refused] | None:
     found: list[Refused] = []
     probes = 0
     ranges = _ranges(connection, stage)
@@ -104,7 +104,7 @@ def _by_halves(connection: psycopg.Connection[Any], stage: Stage) -> list[Refuse
     return found
 
 
-def _ranges(connection: psycopg.Connection[Any], stage: Stage) -> list[tuple[int, int]]:
+def _ranges(connection: psycopg.Connection[Any], stage: StagingTable) -> list[tuple[int, int]]:
     """First and last row number of each file: numbers of two files are far apart."""
     rows = connection.execute(
         sql.SQL("select min({0}), max({0}) from {1} group by {0} >> 40 order by 1").format(
@@ -115,7 +115,7 @@ def _ranges(connection: psycopg.Connection[Any], stage: Stage) -> list[tuple[int
 
 
 def _probe(
-    connection: psycopg.Connection[Any], stage: Stage, low: int, high: int
+    connection: psycopg.Connection[Any], stage: StagingTable, low: int, high: int
 ) -> psycopg.Error | None:
     try:
         with connection.transaction(force_rollback=True):
@@ -126,14 +126,16 @@ def _probe(
         return error
 
 
-def _only_rows(error: psycopg.Error, stage: Stage) -> None:
+def _only_rows(error: psycopg.Error, stage: StagingTable) -> None:
     kind = kind_of(error)
     if kind is Kind.ROW or (stage.spec.row_security and error.sqlstate == "42501"):
         return
     raise translated(error, f"load {stage.spec.name}") from None
 
 
-def _insertable(connection: psycopg.Connection[Any], stage: Stage, found: list[Refused]) -> bool:
+def _insertable(
+    connection: psycopg.Connection[Any], stage: StagingTable, found: list[Refused]
+) -> bool:
     """Do all the others go in together?"""
     try:
         with connection.transaction(force_rollback=True):
@@ -146,7 +148,7 @@ def _insertable(connection: psycopg.Connection[Any], stage: Stage, found: list[R
 
 
 def _in_turn(
-    connection: psycopg.Connection[Any], stage: Stage, low: int | None, high: int | None
+    connection: psycopg.Connection[Any], stage: StagingTable, low: int | None, high: int | None
 ) -> list[Refused]:
     """Try rows one after the other in file order, each on top of those before it."""
     spans = [(low, high)] if low is not None and high is not None else _spans(connection, stage)
@@ -157,7 +159,7 @@ def _in_turn(
     return found
 
 
-def _spans(connection: psycopg.Connection[Any], stage: Stage) -> list[tuple[int, int]]:
+def _spans(connection: psycopg.Connection[Any], stage: StagingTable) -> list[tuple[int, int]]:
     return [
         (start, min(start + _SPAN - 1, high))
         for low, high in _ranges(connection, stage)
@@ -165,7 +167,9 @@ def _spans(connection: psycopg.Connection[Any], stage: Stage) -> list[tuple[int,
     ]
 
 
-def _span(connection: psycopg.Connection[Any], stage: Stage, low: int, high: int) -> list[Refused]:
+def _span(
+    connection: psycopg.Connection[Any], stage: StagingTable, low: int, high: int
+) -> list[Refused]:
     numbers = sql.SQL("select s.{row} from {stage} s where {span} order by 1").format(
         row=sql.Identifier(ROW_COLUMN), stage=stage.table, span=stage.span(low, high)
     )
@@ -186,7 +190,7 @@ def _span(connection: psycopg.Connection[Any], stage: Stage, low: int, high: int
     return found
 
 
-def _raise_unless_row(code: str, said: str, stage: Stage) -> None:
+def _raise_unless_row(code: str, said: str, stage: StagingTable) -> None:
     error = psycopg.errors.lookup(code) if _known(code) else psycopg.Error
     kind = kind_of(error(said))
     if kind is Kind.ROW or (stage.spec.row_security and code == "42501") or not _known(code):
@@ -204,7 +208,7 @@ def _known(code: str) -> bool:
     return True
 
 
-def _told(stage: Stage, constraint: str | None, said: str) -> tuple[str, str]:
+def _told(stage: StagingTable, constraint: str | None, said: str) -> tuple[str, str]:
     """The columns that a constraint is about, and what it demands; the server's words otherwise."""
     for check in stage.spec.checks:
         if check.name == constraint:

@@ -10,7 +10,7 @@ from psycopg import sql
 from penstock.loading.parents import Parents
 from penstock.model.table import TableSpec
 from penstock.postgres.names import listed, qualified
-from penstock.postgres.staging import Stage
+from penstock.postgres.staging import StagingTable
 
 
 def add_missing_parents(
@@ -21,7 +21,7 @@ def add_missing_parents(
 
 
 def add_parents_of_stage(
-    connection: psycopg.Connection[Any], stage: Stage, parents: Parents
+    connection: psycopg.Connection[Any], stage: StagingTable, parents: Parents
 ) -> int:
     """Insert the parents that staged rows lack, those not to be inserted left out."""
     return connection.execute(_insert(parents, stage.table, stage.span(None, None))).rowcount

@@ -16,6 +16,7 @@ from penstock.ledger import files
 from penstock.loading.columns import Matching, match
 from penstock.loading.inputs import CsvInput, Input
 from penstock.loading.parents import policies
+from penstock.loading.types.registry import refuse_unjudged
 from penstock.model.options import LoadMode, LoadOptions, OrphanPolicy
 from penstock.model.table import TableSpec
 from penstock.postgres.catalog import read_table
@@ -120,6 +121,7 @@ def prepare(
     warnings: list[str] = []
     for one in kept:
         matching = match(one.columns([*known, *options.columns]), spec, options, one.name)
+        refuse_unjudged(matching.columns)
         matched.append((one, matching))
         warnings += one.remarks()
     _same_columns(matched)

@@ -40,9 +40,9 @@ from penstock.postgres.catalog import read_spec
 from penstock.postgres.constraints.fingerprint import compare, fingerprint
 from penstock.postgres.constraints.plan import ConstraintPlan, read_plan
 from penstock.postgres.names import qualified
+from penstock.postgres.offenders import Stage, may_alter
 from penstock.postgres.rows import has_rows
 from penstock.postgres.sequences import advance
-from penstock.postgres.staging import Stage, may_alter
 
 #: Rows after which the planner's statistics are renewed before COMMIT: autovacuum comes a minute
 #: later, and a plan made for the old contents can be very slow.

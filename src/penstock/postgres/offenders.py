@@ -1,0 +1,300 @@
+"""What the server finds out about staged rows, by set. Not for: what becomes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from psycopg import sql
+
+from penstock.model.table import Column, ForeignKey, Key
+from penstock.postgres.names import listed, qualified
+from penstock.postgres.staging import COPY, OWN_GRAMMAR, ROW_COLUMN, StagingTable, has_grammar
+
+#: Types that cut or reinterpret without a modifier, and the type that shows it. Money shows itself
+#: by locale; as numeric it is compared exactly.
+_SHOWN_AS = {"money": "numeric", "name": "text", "char": "text"}
+#: Types without equality, or whose equality is not sameness: compared by their text.
+_BY_TEXT = frozenset(["json", "xml", "point", "citext", "numeric", "float4", "float8", "bpchar"])
+#: From this version on the server can say whether it would take a text, without an error.
+_INPUT_IS_VALID_FROM = 160000
+
+_INVALID_SOFTLY = """
+insert into {bad} (row, col, code, message)
+select s.{row}, {name}, e.sql_error_code, e.message
+from {stage} s, pg_input_error_info(s.{column}, {type}) e
+where not pg_input_is_valid(s.{column}, {type})
+"""
+#: Before version 16: one subtransaction a row, a few microseconds each.
+_INVALID_IN_TURN = """
+declare
+    one record;
+begin
+    for one in select s.{row} as row, s.{column} as value from {stage} s
+               where s.{column} is not null loop
+        begin
+            perform one.value::{as_type};
+        exception when others then
+            insert into {bad} (row, col, code, message)
+            values (one.row, {name}, sqlstate, sqlerrm);
+        end;
+    end loop;
+end
+"""
+
+
+def may_alter(column: Column) -> bool:
+    """True where the server's input function rounds or cuts without an error.
+
+    That is so for modifiers (`bit(3)`, `numeric(5,2)[]`), `money`, `name` and `"char"`.
+    """
+    return column.base not in OWN_GRAMMAR and (column.modified or column.base in _SHOWN_AS)
+
+
+class Stage(StagingTable):
+    """A staging table whose rows the server can judge before they are inserted."""
+
+    def invalid_input(self) -> None:
+        """List values of types without a grammar that the server's input function refuses."""
+        soft = self._connection.info.server_version >= _INPUT_IS_VALID_FROM
+        for column in self.columns:
+            if has_grammar(column):
+                continue
+            form = _INVALID_SOFTLY if soft else _INVALID_IN_TURN
+            statement = sql.SQL(form).format(
+                bad=self.bad,
+                stage=self.table,
+                row=sql.Identifier(ROW_COLUMN),
+                column=sql.Identifier(column.name),
+                name=sql.Literal(column.name),
+                type=sql.Literal(column.type),
+                as_type=sql.SQL(column.type),
+            )
+            if soft:
+                self._run(statement)
+            else:
+                body = sql.Literal(statement.as_string(self._connection))
+                self._run(sql.SQL("do language plpgsql {}").format(body))
+
+    def altered(self) -> None:
+        """List values of types without a grammar that the server would round or cut."""
+        for column in self.columns:
+            if not may_alter(column):
+                continue
+            money = column.base == "money"
+            self._run(
+                sql.SQL(
+                    "insert into {bad} (row, col, code, message) "
+                    "select s.{row}, {name}, 'altered', case when {comparable} then "
+                    "{type} || ' would keep only ' || s.{column}::{as_type}::text else {form} end "
+                    "from {stage} s where s.{column} is not null and case when not {live} "
+                    "then false when {comparable} then s.{column}::{plain} "
+                    "is distinct from s.{column}::{as_type}::{plain} else true end"
+                ).format(
+                    bad=self.bad,
+                    stage=self.table,
+                    row=sql.Identifier(ROW_COLUMN),
+                    column=sql.Identifier(column.name),
+                    name=sql.Literal(column.name),
+                    type=sql.Literal(column.type),
+                    as_type=sql.SQL(column.type),
+                    plain=sql.SQL(_SHOWN_AS.get(column.base, column.plain_type)),
+                    live=self._live(),
+                    comparable=self._plain_number(column) if money else sql.SQL("true"),
+                    form=sql.Literal("an amount of money is written 1234.56, nothing else"),
+                )
+            )
+
+    def _plain_number(self, column: Column) -> sql.Composed:
+        return sql.SQL("s.{} ~ {}").format(
+            sql.Identifier(column.name), sql.Literal(r"^[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)$")
+        )
+
+    def orphans(self, key: ForeignKey) -> None:
+        """List rows whose parent is missing (MATCH SIMPLE: a NULL passes)."""
+        self._run(
+            sql.SQL(
+                "insert into {bad} (row, col, code) select s.{row}, {name}, '23503' "
+                "from {stage} s where {complete} and not exists "
+                "(select from {parent} p where {same})"
+            ).format(
+                bad=self.bad,
+                stage=self.table,
+                row=sql.Identifier(ROW_COLUMN),
+                name=sql.Literal(", ".join(key.columns)),
+                complete=self._complete(key.columns),
+                parent=qualified(key.parent),
+                same=self._parent_is(key),
+            )
+        )
+
+    def null_self_orphans(self, key: ForeignKey, *, in_table: bool) -> int:
+        """Set a key to the table itself to NULL where its parent will not be there.
+
+        Args:
+            key: A foreign key of the table to itself.
+            in_table: True where rows that are in the table now will stay.
+        """
+        return self._run(
+            sql.SQL(
+                "update {stage} s set {nulls} where {live} and {complete} "
+                "and not exists (select from {parent} p where {stay} and {same}) "
+                "and not exists (select from {stage} p where {same} and not exists "
+                "(select from {bad} b where b.row = p.{row}))"
+            ).format(
+                stage=self.table,
+                nulls=sql.SQL(", ").join(
+                    sql.SQL("{} = null").format(sql.Identifier(name)) for name in key.columns
+                ),
+                live=self._live(),
+                complete=self._complete(key.columns),
+                parent=qualified(key.parent),
+                stay=sql.SQL("true" if in_table else "false"),
+                same=self._parent_is(key),
+                bad=self.bad,
+                row=sql.Identifier(ROW_COLUMN),
+            )
+        )
+
+    def release(self, self_keys: Sequence[ForeignKey]) -> int:
+        """Take rows off the list that are there only because of rows that were refused; how many.
+
+        As if rows were loaded one by one: a row that was refused repeats no key, and a parent that
+        is loaded after all has children.
+        """
+        freed = self._run(
+            sql.SQL(
+                "delete from {bad} b where b.other is not null and exists "
+                "(select from {bad} f where f.row = b.other and f.code <> {copy})"
+            ).format(bad=self.bad, copy=sql.Literal(COPY))
+        )
+        for key in self_keys:
+            freed += self._run(
+                sql.SQL(
+                    "delete from {bad} b using {stage} s where b.row = s.{row} "
+                    "and b.code = '23503' and b.col = {name} and b.message is null "
+                    "and exists (select from {stage} p where {same} and not exists "
+                    "(select from {bad} f where f.row = p.{row}))"
+                ).format(
+                    bad=self.bad,
+                    stage=self.table,
+                    row=sql.Identifier(ROW_COLUMN),
+                    name=sql.Literal(", ".join(key.columns)),
+                    same=self._parent_is(key),
+                )
+            )
+        return freed
+
+    def null_orphans(self, key: ForeignKey) -> int:
+        """Set the key of orphans to NULL; gives how many."""
+        return self._run(
+            sql.SQL(
+                "update {stage} s set {nulls} where {complete} and not exists "
+                "(select from {parent} p where {same})"
+            ).format(
+                stage=self.table,
+                nulls=sql.SQL(", ").join(
+                    sql.SQL("{} = null").format(sql.Identifier(name)) for name in key.columns
+                ),
+                complete=self._complete(key.columns),
+                parent=qualified(key.parent),
+                same=self._parent_is(key),
+            )
+        )
+
+    def self_orphans(self, key: ForeignKey, *, in_table: bool) -> None:
+        """List rows whose parent is not among the rows that will be there.
+
+        A row that is listed takes its own children with it: repeated until none is left.
+
+        Args:
+            key: A foreign key of the table to itself.
+            in_table: True where rows that are in the table now will stay.
+        """
+        statement = sql.SQL(
+            "insert into {bad} (row, col, code) select s.{row}, {name}, '23503' "
+            "from {stage} s where {live} and {complete} "
+            "and not exists (select from {parent} p where {stay} and {same}) "
+            "and not exists (select from {stage} p where {same} and not exists "
+            "(select from {bad} b where b.row = p.{row}))"
+        ).format(
+            bad=self.bad,
+            stage=self.table,
+            row=sql.Identifier(ROW_COLUMN),
+            name=sql.Literal(", ".join(key.columns)),
+            live=self._live(),
+            complete=self._complete(key.columns),
+            parent=qualified(key.parent),
+            stay=sql.SQL("true" if in_table else "false"),
+            same=self._parent_is(key),
+        )
+        while self._run(statement):
+            pass
+
+    def repeated(self, key: Key) -> None:
+        """List rows whose key came before in the input: exact copies, and conflicts (23505)."""
+        self._run(
+            sql.SQL(
+                "insert into {bad} (row, col, code, other) "
+                "select d.{row}, {name}, case when {same} then {copy} else '23505' end, d.first "
+                "from (select s.{row}, row_number() over w as place, "
+                "first_value(s.{row}) over w as first "
+                "from {stage} s where {live} and {complete} "
+                "window w as (partition by {key} order by s.{row})) d "
+                "join {stage} s on s.{row} = d.{row} join {stage} f on f.{row} = d.first "
+                "where d.place > 1"
+            ).format(
+                bad=self.bad,
+                stage=self.table,
+                row=sql.Identifier(ROW_COLUMN),
+                name=sql.Literal(", ".join(key.columns)),
+                same=self._same_row("f"),
+                copy=sql.Literal(COPY),
+                live=self._live(),
+                complete=self._complete(key.columns) if key.nulls_distinct else sql.SQL("true"),
+                key=listed(key.columns, "s"),
+            )
+        )
+
+    def existing(self, key: Key, *, of_this_load: bool) -> None:
+        """List rows whose key is in the table already.
+
+        Args:
+            key: The key.
+            of_this_load: True where all rows of the table came from this load: then an equal row
+                is an exact copy within the input.
+        """
+        same = self._same_row("t") if of_this_load else sql.SQL("false")
+        pairs = [
+            sql.SQL("t.{0} = s.{0}").format(sql.Identifier(name))
+            if key.nulls_distinct
+            else sql.SQL("t.{0} is not distinct from s.{0}").format(sql.Identifier(name))
+            for name in key.columns
+        ]
+        self._run(
+            sql.SQL(
+                "insert into {bad} (row, col, code) "
+                "select s.{row}, {name}, case when {same} then {copy} else '23505' end "
+                "from {stage} s join {target} t on {equal} where {live}"
+            ).format(
+                bad=self.bad,
+                stage=self.table,
+                target=qualified(self.spec.name),
+                row=sql.Identifier(ROW_COLUMN),
+                name=sql.Literal(", ".join(key.columns)),
+                same=same,
+                copy=sql.Literal(COPY),
+                equal=sql.SQL(" and ").join(pairs),
+                live=self._live(),
+            )
+        )
+
+    def _same_row(self, other: str) -> sql.Composed:
+        parts = []
+        for column in self.columns:
+            one, two = sql.Identifier("s", column.name), sql.Identifier(other, column.name)
+            if column.base in _BY_TEXT or not has_grammar(column):
+                form = sql.SQL('{}::text collate "C" is not distinct from {}::text collate "C"')
+            else:
+                form = sql.SQL("{} is not distinct from {}")
+            parts.append(form.format(one, two))
+        return sql.SQL(" and ").join(parts)
