@@ -101,10 +101,9 @@ def _check_encoding(name: Any) -> None:
     try:
         known = codecs.lookup(name).name
     except (LookupError, TypeError, ValueError):
-        names = [alias.replace("_", "-") for alias in (*aliases.values(), *aliases)]
-        raise UsageError(
-            f'Python knows no encoding "{name}".{nearest(str(name), names)} {_ENCODINGS}'
-        ) from None
+        names = [one.replace("_", "-") for one in (*aliases.values(), *aliases) if one != "utf"]
+        hint = nearest(str(name), names) or f" Give one such as {_ENCODINGS}"
+        raise UsageError(f'Python knows no encoding "{name}".{hint}') from None
     try:
         fits = known not in _NOT_OF_FILES and "\n".encode(known).decode(known) == "\n"
     except (LookupError, UnicodeError):

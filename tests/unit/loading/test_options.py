@@ -33,6 +33,7 @@ def test_codecs_that_are_no_encodings_of_text_files_are_refused(name: str) -> No
     ("name", "said"),
     [
         ("utf-9", r'no encoding "utf-9"\. Did you mean utf-8\?'),
+        ("utf9", r"Did you mean utf8\?"),
         ("latn-1", r"Did you mean latin-1\?"),
         ("", 'no encoding "".*--encoding utf-8, cp1252'),
         ("utf-8\0", "no encoding"),
