@@ -134,7 +134,10 @@ class Intake:
                 self.spool.add_malformed(batch.malformed)
                 frame = batch.frame.select(wanted).rename(names)
                 good = self._check(batch, validator.check(frame), by_target)
-                parts = [good] if self.late is None else self.late.split(good)
+                parts = [good]
+                if self.late is not None:
+                    parts = self.late.split(good)
+                    self.late.keep_origins(batch)
                 self.books.sent += sum(part.height for part in parts)
                 self._balance(source.name)
                 yield from (part for part in parts if part.height)

@@ -8,10 +8,13 @@ more, and the unique index decides.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import polars as pl
 
+from penstock.loading.inputs import Origin
+from penstock.model.batch import LINE, ROW, Batch
 from penstock.model.table import Column, TableSpec
 from penstock.postgres.staging import has_grammar
 
@@ -52,15 +55,38 @@ class LateRows:
     Attributes:
         frames: The late rows, typed, as long as `active`.
         active: False once the input has shown that it is not sorted.
+        origins: Texts and raw bytes of the late rows, so that what is refused of them need not be
+            read again.
     """
 
     def __init__(self, column: str) -> None:
         self.column = column
         self.frames: list[pl.DataFrame] = []
         self.active = True
+        self.origins: list[tuple[pl.DataFrame, list[bytes]]] = []
         self._highest: Any = None
         self._seen = 0
         self._held = 0
+
+    def keep_origins(self, batch: Batch) -> None:
+        """Keep the origins of the rows that `split` has just held back."""
+        if not self.active or not self.frames:
+            return
+        late = batch.frame[ROW].is_in(self.frames[-1][ROW].implode())
+        places = late.arg_true()
+        if len(places):
+            self.origins.append((batch.frame[places], batch.raw(places.to_list())))
+
+    def origins_of(self, rows: Collection[int]) -> dict[int, Origin]:
+        """Of these `_row`s, the origins of those that were held back."""
+        wanted = set(rows)
+        found: dict[int, Origin] = {}
+        for frame, raw in self.origins:
+            texts = frame.drop(ROW, LINE).iter_rows(named=True)
+            for row, line, record, values in zip(frame[ROW], frame[LINE], raw, texts, strict=True):
+                if row in wanted:
+                    found[row] = (line, record, values)
+        return found
 
     def split(self, frame: pl.DataFrame) -> list[pl.DataFrame]:
         """The frames to send now: the rows above, and all held ones when holding back ends."""
@@ -86,6 +112,7 @@ class LateRows:
         if self._held > min(_MOST, max(_ALWAYS, int(_SHARE * self._seen))):
             self.active = False
             back, self.frames = self.frames, []
+            self.origins = []
             return [ahead, *back]
         return [ahead]
 

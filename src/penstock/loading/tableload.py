@@ -18,7 +18,7 @@ from penstock.loading.books import TableBooks
 from penstock.loading.fill import Filling
 from penstock.loading.inputs import Origin
 from penstock.loading.intake import Intake
-from penstock.loading.late import ordering_key
+from penstock.loading.late import LateRows, ordering_key
 from penstock.loading.observe import Observer
 from penstock.loading.parents import (
     Parents,
@@ -86,6 +86,7 @@ class TableLoad:
         self._joined = joined
         self._spec = prepared.spec
         self._before: tuple[str, ...] = ()
+        self._late: LateRows | None = None
         self._decision = Decision(Way.DIRECT, ConstraintPlan(), "")
 
     # Filling -----------------------------------------------------------------------------
@@ -117,6 +118,7 @@ class TableLoad:
             hold_back=self._hold_back(empty=empty) if direct else None,
         )
         self.books.client = intake.books
+        self._late = intake.late
         filling = Filling(
             connection=connection,
             prepared=self.prepared,
@@ -236,7 +238,10 @@ class TableLoad:
                 place = int(str(file[0]))
                 one, matching = next(i for i in self.prepared.inputs if i[0].file == place)
                 firsts = {row for row in part["other"].drop_nulls() if file_of(row) == place}
-                fetched = one.fetch({*part[ROW], *firsts})
+                wanted = {*part[ROW], *firsts}
+                fetched = {} if self._late is None else self._late.origins_of(wanted)
+                if missing := wanted - set(fetched):
+                    fetched |= one.fetch(missing)
                 origins: dict[int, Origin] = {row: fetched[row] for row in part[ROW].unique()}
                 lines = {row: fetched[row][0] for row in firsts}
                 part = part.with_columns(reason=self._with_lines(part, lines)).drop("other")
