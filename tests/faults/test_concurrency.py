@@ -110,7 +110,8 @@ def test_a_reader_that_holds_a_lock_is_named_and_nothing_changes(
     nothing_left_behind(database.url)
 
 
-def test_ctrl_c_rolls_back_and_says_so(database: Database, shop: Path) -> None:
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_rolls_back_and_says_so(database: Database, shop: Path, how: signal.Signals) -> None:
     with psycopg.connect(database.url) as reader:
         reader.execute("select count(*) from sales")  # keeps the load waiting for its lock
         load = subprocess.Popen(
@@ -129,7 +130,7 @@ def test_ctrl_c_rolls_back_and_says_so(database: Database, shop: Path) -> None:
             return row == (1,)
 
         await_true(waits, "the load waits for the reader")
-        load.send_signal(signal.SIGINT)
+        load.send_signal(how)
         _, said = load.communicate(timeout=20)
     assert load.returncode == 130, said
     assert "Traceback" not in said

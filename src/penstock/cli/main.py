@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -84,7 +86,14 @@ def run(arguments: Sequence[str] | None = None) -> None:
         arguments: Those of the program, without its name; default `sys.argv`'s.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _stop)  # a service manager's Ctrl-C
     raise SystemExit(_outcome(words))
+
+
+def _stop(number: int, frame: object) -> None:
+    del number, frame
+    raise KeyboardInterrupt
 
 
 def _outcome(words: list[str]) -> int:
