@@ -88,13 +88,16 @@ def finish_load(
     result: LoadResult,
     status: str,
     error: str | None = None,
-) -> None:
+) -> bool:
     """Write the load's counts; in the transaction of the data when it succeeds.
+
+    Returns:
+        False where the load was finished before: a commit is not taken back by what comes after.
 
     Raises:
         psycopg.errors.CheckViolation: The books do not balance.
     """
-    connection.execute(
+    cursor = connection.execute(
         _SQL["finish_load"],
         {
             "load_id": result.load_id,
@@ -115,6 +118,7 @@ def finish_load(
             "error": None if error is None else error[:_ERROR_LENGTH],
         },
     )
+    return cursor.rowcount == 1
 
 
 def finish_run(

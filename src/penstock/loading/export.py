@@ -251,7 +251,7 @@ def _replacing(path: Path) -> Iterator[IO[bytes]]:
             file.flush()
             os.fsync(file.fileno())
         Path(name).replace(place)
-    except BaseException:
+    except BaseException:  # the half-written file goes, whatever ended it; the error is raised
         Path(name).unlink(missing_ok=True)
         raise
 

@@ -113,8 +113,8 @@ class Recorder:
                 for books in tables:
                     tried = books.result(self.run_id, self._target.label, books.seconds)
                     result = replace(tried, inserted=0, deleted=0, inferred=0, ignored=0)
-                    runs.finish_load(connection, result, "failed", said)
-                    if books.spool.rows:
+                    open_still = runs.finish_load(connection, result, "failed", said)
+                    if open_still and books.spool.rows:
                         rejects.write_void(
                             connection,
                             result.load_id,

@@ -40,6 +40,23 @@ def test_a_dry_run_in_a_callers_transaction_loads_nothing(
     assert rows(database) == []
 
 
+def test_what_fails_after_the_commit_does_not_unwrite_it(
+    database: Database, tmp_path: Path
+) -> None:
+    def on_step(step: str) -> None:
+        if step == Step.COMMITTED:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        load(database, tmp_path, "create table t (a int)", "a\n1\nx\n", on_step=on_step)
+    assert rows(database) == [(1,)]
+    assert rows(database, "select status, inserted, quarantined from penstock.loads") == [
+        ("succeeded", 1, 1)
+    ]
+    assert rows(database, "select status from penstock.runs") == [("succeeded",)]
+    assert rows(database, "select status from penstock.rejects") == [("waiting",)]
+
+
 def test_a_dry_run_moves_no_sequence(database: Database, tmp_path: Path) -> None:
     load(database, tmp_path, "create table t (a serial, b int)", "a,b\n3000,7\n", dry_run=True)
     with database.connect() as connection:

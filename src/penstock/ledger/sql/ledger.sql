@@ -51,20 +51,20 @@ update penstock.loads l set status = 'interrupted', finished_at = clock_timestam
 from gone where gone.run_id = l.run_id and l.status = 'running';
 
 -- name: finish_load
--- In the transaction of the data; the table's check holds the equation.
+-- In the transaction of the data; the table's check holds the equation. What is finished stays so.
 update penstock.loads
 set status = %(status)s, finished_at = clock_timestamp(), seconds = %(seconds)s,
     read = %(read)s, inserted = %(inserted)s, updated = %(updated)s, unchanged = %(unchanged)s,
     deleted = %(deleted)s, inferred = %(inferred)s, ignored = %(ignored)s,
     filtered = %(filtered)s, quarantined = %(quarantined)s, changes = %(changes)s,
     skipped = %(skipped)s, strategy = %(strategy)s, error = %(error)s
-where load_id = %(load_id)s;
+where load_id = %(load_id)s and status in ('running', 'interrupted');
 
 -- name: finish_run
 -- With the last load's data, or after a rollback.
 update penstock.runs
 set status = %(status)s, finished_at = clock_timestamp(), error = %(error)s
-where run_id = %(run_id)s;
+where run_id = %(run_id)s and status in ('running', 'interrupted');
 
 -- name: lock_load
 -- Held by the data's transaction; who asks for an unknown outcome waits for it first.
