@@ -26,11 +26,13 @@ WAYS: dict[str, dict[str, Any]] = {
     "star, direct": {"star": True, "checked": False},
     "star, staged": {"star": True, "checked": True},
     "append": {"star": False, "checked": False},
+    "append, checked first": {"star": False, "checked": False, "max_lock": 0},
 }
 
 
 def order_for(way: str, url: str, folder: Path) -> dict[str, Any]:
-    order: dict[str, Any] = {"url": url, "options": {"max_rejects": 5}}
+    options = {"max_rejects": 5, "max_lock": WAYS[way].get("max_lock", 5)}
+    order: dict[str, Any] = {"url": url, "options": options}
     if WAYS[way]["star"]:
         return order | {"folder": str(folder)}
     return order | {"source": str(folder / "sales.csv"), "table": "sales"}
@@ -63,6 +65,7 @@ def test_killed_at_any_step_and_run_again_ends_as_if_never_killed(
     after = contents(url)
     assert after[:2] == (20, SALES - refused)
     assert len(steps) >= 9
+    assert ("read" in steps) == ("max_lock" in WAYS[way])
 
     for number, step in enumerate(steps):
         reset(url, star=star)

@@ -1,13 +1,15 @@
 """Fills one table inside the load's transaction. Not for: the transaction itself (`unit`).
 
-Two ways: `direct` sends the rows into the table; `staged` sends them into a staging table, lets
-the server check them by set, and inserts what is left.
+Two ways: `direct` sends the rows into the table (once all are checked, where locks would else be
+held too long); `staged` sends them into a staging table, lets the server check them by set, and
+inserts what is left.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +19,7 @@ from psycopg import sql
 
 from penstock.loading.intake import Intake
 from penstock.loading.isolate import Refused, isolate
+from penstock.loading.kept import kept_on_disk
 from penstock.loading.observe import Observer
 from penstock.loading.overlap import Ahead
 from penstock.loading.parents import Parents
@@ -104,7 +107,7 @@ class Filling:
             PenstockError: Anything else that is wrong.
         """
         try:
-            return self._direct() if self.decision.way is Way.DIRECT else self._staged()
+            return self._staged() if self.decision.way is Way.STAGED else self._direct()
         except psycopg.Error as error:
             if kind_of(error) is Kind.ROW:
                 raise ServerRefusedRows(self.prepared.load_id, error) from error
@@ -114,13 +117,15 @@ class Filling:
 
     def _direct(self) -> Filled:
         spec, filled = self.prepared.spec, Filled()
-        self.make_room()
-        self._take_off()
-        self.observer.step(Step.COPY, str(spec.name))
         options: sql.Composable = self.intake.encoder.options
         if self.freeze and spec.plain:
             options = sql.SQL("{}, freeze").format(options)
-        filled.inserted = self._copy(qualified(spec.name), options)
+        first = self.decision.way is Way.CHECKED_FIRST
+        with self._pieces(first=first) as pieces:
+            self.make_room()
+            self._take_off()
+            self.observer.step(Step.COPY, str(spec.name))
+            filled.inserted = self._copy(qualified(spec.name), options, pieces)
         placeholders = self._of_policy(OrphanPolicy.PLACEHOLDER)
         if placeholders:
             self.observer.step(Step.PARENTS, str(spec.name))
@@ -131,17 +136,26 @@ class Filling:
             self._late(filled)
         form = "binary COPY" if "binary" in options.as_string() else "CSV COPY"
         filled.notes += [
-            "direct",
+            "checked first, then direct" if first else "direct",
             form + (" with FREEZE" if "freeze" in options.as_string() else ""),
         ]
         return filled
 
-    def _copy(self, table: sql.Identifier, options: sql.Composable) -> int:
-        intake = self.intake
-        with Ahead(intake.frames()) as frames:
-            pieces = intake.pieces(self._watched(frames))
-            taken = copy_in(self.connection, table, intake.columns, options, pieces)
-        compare_count(self.prepared.spec.name, intake.books.sent, taken)
+    @contextmanager
+    def _pieces(self, *, first: bool = False) -> Iterator[Iterator[bytes]]:
+        """The bytes of the COPY, as the inputs are read; `first`: when all of them were read."""
+        with Ahead(self.intake.frames()) as frames:
+            pieces = self.intake.pieces(self._watched(frames))
+            if not first:
+                yield pieces
+                return
+            self.observer.step(Step.READ, str(self.prepared.spec.name))
+            with kept_on_disk(pieces) as kept:
+                yield kept
+
+    def _copy(self, table: sql.Identifier, options: sql.Composable, pieces: Iterator[bytes]) -> int:
+        taken = copy_in(self.connection, table, self.intake.columns, options, pieces)
+        compare_count(self.prepared.spec.name, self.intake.books.sent, taken)
         return taken
 
     def _watched(self, frames: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
@@ -194,7 +208,8 @@ class Filling:
         stage = Stage(self.connection, spec, self.columns, next(_numbers))
         self.observer.step(Step.STAGE, str(spec.name))
         stage.create()
-        self._copy(stage.table, self.intake.encoder.options)
+        with self._pieces() as pieces:
+            self._copy(stage.table, self.intake.encoder.options, pieces)
         self.observer.step(Step.CHECK, str(spec.name))
         self._check(stage)
         self.make_room()

@@ -14,6 +14,7 @@ class Step(StrEnum):
     LEDGER = "ledger"
     PLAN = "plan"
     RECORD = "record"
+    READ = "read"
     LOCK = "lock"
     EMPTY = "empty"
     TAKE_OFF = "take off constraints"

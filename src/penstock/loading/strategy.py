@@ -20,6 +20,8 @@ class Way(StrEnum):
 
     #: COPY into the table; what the client cannot check, constraints do.
     DIRECT = "direct"
+    #: Read and check everything, then lock, then COPY into the table.
+    CHECKED_FIRST = "checked first"
     #: COPY into a staging table, checks by set, then INSERT.
     STAGED = "staged"
 
@@ -71,8 +73,8 @@ def decide(spec: TableSpec, plan: ConstraintPlan, options: LoadOptions, now: Sit
     if not keep and plan.foreign_keys and not now.parents_along:
         seconds = now.size / _BYTES_A_SECOND
         if seconds > options.max_lock:
-            why = f"a direct load would lock its parents for about {seconds:.0f} s"
-            return Decision(Way.STAGED, take_off, why)
+            why = f"else its parents would be locked for about {seconds:.0f} s"
+            return Decision(Way.CHECKED_FIRST, take_off, why)
     return Decision(Way.DIRECT, take_off, keep)
 
 

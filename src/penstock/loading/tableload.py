@@ -107,7 +107,7 @@ class TableLoad:
         self._decision = decision = self._decide(plan, parents, empty=empty)
         if decision.take_off.anything:
             self._before = fingerprint(connection, spec.oid)
-        direct = decision.way is Way.DIRECT
+        direct = decision.way is not Way.STAGED
         intake = Intake(
             spec,
             self.prepared.inputs,
@@ -258,7 +258,7 @@ class TableLoad:
                 reason = f"{VALUE} is not in {owners.get(column, 'its parent')}"
             elif other is not None:
                 reason = f"{column} {VALUE} came first in "
-            elif self._decision.way is Way.DIRECT:  # a late row: all others are this load's
+            elif self._decision.way is not Way.STAGED:  # a late row: all others are this load's
                 reason = f"{column} {VALUE} came before in the input"
             else:
                 reason = f"{column} {VALUE} is in {self._spec.name} already"

@@ -101,7 +101,8 @@ class Validator:
             *[frame.get_column(c.name).alias(str(n)) for n, c in enumerate(self._columns)], ROW
         )
         texts = given.with_columns(self._nulled)
-        looked = texts.select(*self._first_look, ROW)
+        # Lazily: `typed` is part of `suspect`, and only the lazy engine computes it once.
+        looked = texts.lazy().select(*self._first_look, ROW).collect()
         typed: list[pl.Series] = []
         faults: list[pl.DataFrame] = []
         changes: list[pl.DataFrame] = []

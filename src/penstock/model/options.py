@@ -138,7 +138,7 @@ class LoadOptions:
         allow_shrink: True: `truncate` may leave less than half of the rows.
         keep_constraints: True: constraints are never dropped and re-created.
         max_lock: Seconds that readers of parent tables may wait; a load that is estimated to hold
-            its locks longer stages first.
+            its locks longer reads and checks everything before it takes them.
         lock_timeout: Seconds to wait for locks in total before giving up with `TryAgain`.
         again: True: load a file even where the same content was loaded before.
         dry_run: True: do the whole load, then roll it back.

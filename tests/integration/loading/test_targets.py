@@ -69,14 +69,28 @@ def test_constraints_are_taken_off_and_are_as_they_were(database: Database, tmp_
     assert shape(database) == before
 
 
-def test_a_load_that_would_lock_parents_for_long_stages_first(
+def test_a_load_that_would_lock_parents_for_long_checks_everything_before_it_locks(
     database: Database, tmp_path: Path
 ) -> None:
     run(database, STAR)
     before = shape(database)
-    result = load_table(database.engine(), facts(tmp_path), "facts", mode="truncate", max_lock=0)
-    assert result.strategy.startswith("staged")
+    locked: dict[str, set[str]] = {}
+
+    def look(step: str) -> None:
+        with database.connect() as other:
+            rows = other.execute(
+                "select relation::regclass::text from pg_locks where mode = 'AccessExclusiveLock'"
+                " and relation in ('dims'::regclass, 'facts'::regclass)"
+            ).fetchall()
+        locked[step] = {row[0] for row in rows}
+
+    result = load_table(
+        database.engine(), facts(tmp_path), "facts", mode="truncate", max_lock=0, on_step=look
+    )
+    assert result.strategy.startswith("checked first, then direct")
     assert "re-created facts_dim_id_fkey" in result.strategy
+    assert locked["read"] == locked["lock"] == set()
+    assert locked["copy"] == {"dims", "facts"}
     assert result.inserted == MANY
     assert shape(database) == before
 

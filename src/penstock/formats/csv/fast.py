@@ -144,7 +144,12 @@ class FastReader:
         possible = frame
         for name in self._columns:
             column = possible.get_column(name)  # pl.col would read "*" and "^a$" as patterns
-            possible = possible.filter(column.is_null() | (column.str.strip_chars(BLANKS) == ""))
+            # Whatever begins with a blank sorts below "!": hardly any row needs the exact look.
+            maybe = column.is_null() | (column < "!")
+            if not maybe.any():
+                return None
+            exactly = column.is_null() | (column.str.strip_chars(BLANKS) == "")
+            possible = possible.filter(exactly)
             if possible.is_empty():
                 return None
         rows = possible[ROW]

@@ -36,7 +36,8 @@ class Frames:
         well-formed file a record's end. Where there is none, or quotes are malformed, it ends
         behind some line end, and the last record may be incomplete. Empty at the end.
         """
-        while len(self._buffer) < size and not self._ended:
+        # Half is enough: one piece of the text is then one block, and is not copied again.
+        while 2 * len(self._buffer) < size and not self._ended:
             text, stored = self._text.read()
             self._ended = not text
             same = self._buffer is self._stored and text is stored

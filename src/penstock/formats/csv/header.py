@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
 from penstock.errors import SourceError, UsageError
-from penstock.formats.csv.careful import physical_lines, protected
+from penstock.formats.csv.careful import protected
 from penstock.formats.csv.dialect import Dialect
 from penstock.model.batch import LINE, ROW
 
@@ -32,12 +32,8 @@ def plain_name(name: str) -> str:
 
 def skip_blank(text: bytes, dialect: Dialect) -> int:
     """Bytes of the empty and blank lines that a text begins with."""
-    size = 0
-    for line in physical_lines(text, dialect.eol):
-        if line.strip(b" \t\r\n"):
-            break
-        size += len(line)
-    return size
+    blanks = len(text) - len(text.lstrip(b" \t\r\n"))
+    return blanks if blanks == len(text) else text.rfind(dialect.eol, 0, blanks) + 1
 
 
 def first_record(text: bytes, dialect: Dialect) -> tuple[list[str], int]:
