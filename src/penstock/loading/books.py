@@ -61,8 +61,9 @@ class TableBooks:
             BalanceError: The equation does not hold.
         """
         read, inserted = self.client.read, self.filled.inserted
+        taken = inserted + self.filled.updated + self.filled.unchanged + self.filled.ignored
         name, budget = self.prepared.spec.name, self._options.budget
-        if self.refused and not inserted:
+        if self.refused and not taken:
             raise BudgetExceeded(
                 f"{name}: every row was refused ({self.refused:,} of {read:,}). "
                 f"The load was rolled back.{self._reasons()}",
@@ -83,11 +84,12 @@ class TableBooks:
                 "The load was rolled back. If that is right, allow it with --allow-shrink.",
                 code="shrink",
             )
-        accounted = inserted + self.filled.ignored + self.client.filtered + self.refused
+        accounted = taken + self.client.filtered + self.refused
         if read != accounted:
             raise BalanceError(
                 f"{name}: {read:,} rows were read, {accounted:,} are accounted for ({inserted:,} "
-                f"inserted, {self.filled.ignored:,} ignored, {self.client.filtered:,} filtered, "
+                f"inserted, {self.filled.updated:,} updated, {self.filled.unchanged:,} unchanged, "
+                f"{self.filled.ignored:,} ignored, {self.client.filtered:,} filtered, "
                 f"{self.refused:,} refused). The load was rolled back.",
                 code="balance",
             )
@@ -114,6 +116,8 @@ class TableBooks:
             mode=self._options.mode.value,
             read=self.client.read,
             inserted=self.filled.inserted,
+            updated=self.filled.updated,
+            unchanged=self.filled.unchanged,
             deleted=self.deleted,
             inferred=self.filled.inferred,
             ignored=self.filled.ignored,
@@ -124,7 +128,7 @@ class TableBooks:
             changes=_sorted(self.client.changes),
             reasons=self.spool.reasons(),
             skipped=self.prepared.skipped,
-            warnings=self.prepared.warnings,
+            warnings=(*self.prepared.warnings, *self.filled.warnings),
             dry_run=self._options.dry_run,
         )
 

@@ -40,6 +40,11 @@ from penstock.postgres.staging import has_grammar
 _numbers = itertools.count()
 
 
+def next_stage() -> int:
+    """A number that no other stage of this process has."""
+    return next(_numbers)
+
+
 class ServerRefusedRows(Exception):
     """The server refused rows of a way that cannot tell which: the next attempt stages."""
 
@@ -55,17 +60,26 @@ class Filled:
 
     Attributes:
         inserted: Rows inserted.
-        ignored: Exact copies within the input.
+        updated: Rows updated.
+        unchanged: Rows that the table has just so.
+        ignored: Exact copies within the input, rows overtaken by others with their key, and rows
+            that the mode leaves alone.
+        deleted: Rows removed, or marked as gone.
         inferred: Placeholder parents made.
         stages: Stages whose refused rows are to be fetched.
         notes: Parts of the strategy's text.
+        warnings: What a person should know.
     """
 
     inserted: int = 0
+    updated: int = 0
+    unchanged: int = 0
     ignored: int = 0
+    deleted: int = 0
     inferred: int = 0
     stages: list[Stage] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,11 +121,15 @@ class Filling:
             PenstockError: Anything else that is wrong.
         """
         try:
-            return self._staged() if self.decision.way is Way.STAGED else self._direct()
+            return self.fill()
         except psycopg.Error as error:
             if kind_of(error) is Kind.ROW:
                 raise ServerRefusedRows(self.prepared.load_id, error) from error
             raise
+
+    def fill(self) -> Filled:
+        """Fill the table in the decided way."""
+        return self._staged() if self.decision.way is Way.STAGED else self._direct()
 
     # Direct ------------------------------------------------------------------------------
 
@@ -189,7 +207,7 @@ class Filling:
         """Rows held back: the table, with all its constraints again, says what they are."""
         assert self.intake.late is not None  # noqa: S101  the caller asked
         self.observer.step(Step.LATE, str(self.prepared.spec.name))
-        stage = Stage(self.connection, self.prepared.spec, self.columns, next(_numbers))
+        stage = Stage(self.connection, self.prepared.spec, self.columns, next_stage())
         stage.create()
         encoded = self.intake.encode_late()
         taken = copy_in(
@@ -199,13 +217,13 @@ class Filling:
         for key in self._keys():
             stage.existing(key, of_this_load=True)
             stage.repeated(key)
-        filled.inserted += self._insert(stage, filled)
+        filled.inserted += self._insert_live(stage, filled)
 
     # Staged ------------------------------------------------------------------------------
 
     def _staged(self) -> Filled:
         spec, filled = self.prepared.spec, Filled()
-        stage = Stage(self.connection, spec, self.columns, next(_numbers))
+        stage = Stage(self.connection, spec, self.columns, next_stage())
         self.observer.step(Step.STAGE, str(spec.name))
         stage.create()
         with self._pieces() as pieces:
@@ -215,7 +233,7 @@ class Filling:
         self.make_room()
         self._take_off()
         self.observer.step(Step.INSERT, str(spec.name))
-        filled.inserted = self._insert(stage, filled)
+        filled.inserted = self._insert_live(stage, filled)
         self._put_back()
         filled.notes.append("staged")
         return filled
@@ -246,14 +264,17 @@ class Filling:
             if parents.key.parent == stage.spec.name and self._by_set(parents.key)
         ]
         while True:
-            for key in self._keys():
-                stage.repeated(key)
-                if not self.emptied:
-                    stage.existing(key, of_this_load=False)
+            self._look_at_keys(stage)
             for reference in own:
                 stage.self_orphans(reference, in_table=not self.emptied)
             if not stage.release(own):
                 return
+
+    def _look_at_keys(self, stage: Stage) -> None:
+        for key in self._keys():
+            stage.repeated(key)
+            if not self.emptied:
+                stage.existing(key, of_this_load=False)
 
     def _by_set(self, key: ForeignKey) -> bool:
         supplied = {column.name for column in self.columns if has_grammar(column)}
@@ -271,7 +292,13 @@ class Filling:
     def _of_policy(self, policy: OrphanPolicy) -> list[Parents]:
         return [parents for parents in self.parents if parents.policy is policy]
 
-    def _insert(self, stage: Stage, filled: Filled) -> int:
+    def _insert_live(self, stage: Stage, filled: Filled) -> int:
+        live, inserted = self._insert(stage, filled)
+        compare_count(stage.spec.name, live, inserted)
+        return inserted
+
+    def _insert(self, stage: Stage, filled: Filled) -> tuple[int, int]:
+        """Insert what nothing is held against; gives those rows, and how many went in."""
         while True:
             try:
                 inferred, inserted = self._insert_all(stage)
@@ -291,8 +318,7 @@ class Filling:
         staged, copies, bad = stage.counts()
         filled.ignored += copies
         filled.stages.append(stage)
-        compare_count(stage.spec.name, staged - copies - bad, inserted)
-        return inserted
+        return staged - copies - bad, inserted
 
     def _insert_all(self, stage: Stage) -> tuple[int, int]:
         with self.connection.transaction():

@@ -18,6 +18,7 @@ from penstock.loading.inputs import Input
 from penstock.loading.late import LateRows
 from penstock.loading.parents import Parents, orphans, refused_too
 from penstock.loading.refusals import refused_rows
+from penstock.loading.refused_keys import RefusedKeys
 from penstock.loading.spool import Spool
 from penstock.loading.validate import Checked, Validator
 from penstock.model.batch import LINE, ROW, Batch
@@ -78,6 +79,7 @@ class Intake:
         late: Rows held back, or None where the load does not hold back.
         columns: Names of the encoded columns, in order.
         encoder: What encodes them.
+        watch: Gathers the keys of refused rows, or None.
     """
 
     def __init__(
@@ -90,6 +92,7 @@ class Intake:
         *,
         staged: bool,
         hold_back: str | None,
+        watch: RefusedKeys | None = None,
     ) -> None:
         self.books = Books()
         self.spool = spool
@@ -99,6 +102,7 @@ class Intake:
         self._grammar = grammar
         self._parents = parents
         self._staged = staged
+        self.watch = watch
         # All inputs supply the same columns; the order of the first one holds.
         self._order = [column.name for column in inputs[0][1].columns]
         self.columns = [STAGED_ROW, *self._order] if staged else list(self._order)
@@ -116,8 +120,7 @@ class Intake:
         return BinaryEncoder() if exactly else CsvEncoder()
 
     def _validator(self, source: Input, matching: Matching) -> Validator:
-        typed = {column.name for name, column in matching.pairs if name in source.typed}
-        return Validator(matching.columns, self._grammar, typed_columns=typed)
+        return Validator(matching.columns, self._grammar, typed_columns=_typed(source, matching))
 
     def frames(self) -> Generator[pl.DataFrame, None, None]:
         """The rows to send, as the inputs are read; run in a thread of its own."""
@@ -133,7 +136,12 @@ class Intake:
                 self.books.read_bytes = before + batch.read_bytes
                 self.spool.add_malformed(batch.malformed)
                 frame = batch.frame.select(wanted).rename(names)
-                good = self._check(batch, validator.check(frame), by_target)
+                checked = validator.check(frame)
+                if self.watch is not None:
+                    self.watch.unread += len(batch.malformed)
+                    refused = frame[checked.bad.get_column("position")]
+                    self.watch.see_texts(refused, self._grammar, _typed(source, matching))
+                good = self._check(batch, checked, by_target)
                 parts = [good]
                 if self.late is not None:
                     parts = self.late.split(good)
@@ -212,6 +220,8 @@ class Intake:
         place = batch.frame.select(ROW, LINE).with_row_index("position")
         bad = place.join(good.filter(lost).select(ROW), on=ROW, how="semi", maintain_order="left")
         self.spool.add(refused_rows(batch, bad, pl.concat(faults), by_target, self._spec))
+        if self.watch is not None:
+            self.watch.see_typed(good.filter(lost))
         return good.filter(~lost)
 
     def _orphan_faults(self, lost: pl.DataFrame, parents: Parents) -> pl.DataFrame:
@@ -232,3 +242,8 @@ class Intake:
             ).alias("reason"),
             shown.alias("value"),
         )
+
+
+def _typed(source: Input, matching: Matching) -> frozenset[str]:
+    """The target columns whose values came typed."""
+    return frozenset(column.name for name, column in matching.pairs if name in source.typed)

@@ -73,6 +73,10 @@ def options_from(**given: Any) -> LoadOptions:
         grammar["null"] = (null,) if isinstance(null, str) else tuple(null)
     if "max_rejects" in given:
         given["budget"] = budget_from(given.pop("max_rejects"))
+    if given.get("max_deletes") is not None:
+        given["max_deletes"] = budget_from(given["max_deletes"])
+    if "key" in given:
+        given["key"] = (given["key"],) if isinstance(given["key"], str) else tuple(given["key"])
     if "mode" in given:
         given["mode"] = _one_of(LoadMode, given["mode"], "mode")
     if "orphans" in given:

@@ -91,7 +91,7 @@ class Recorder:
             elif books.prepared.gone:
                 files.forget(connection, name, books.prepared.gone)
             for file in books.files:
-                again = self._options.again or emptied
+                again = self._options.again or self._options.mode is not LoadMode.APPEND
                 if not files.record(connection, name, result.load_id, file, again=again):
                     raise loaded_meanwhile(name, file[0])
             runs.finish_load(connection, result, "succeeded")

@@ -10,21 +10,32 @@ from typing import Any
 
 import psycopg
 
-from penstock.errors import SourceError, TargetError
+from penstock.errors import SourceError, TargetError, UsageError
 from penstock.formats.bytes import Source
 from penstock.ledger import files
 from penstock.loading.columns import Matching, match
 from penstock.loading.inputs import CsvInput, Input
+from penstock.loading.keys import KEYED, key_of, scope_of
 from penstock.loading.parents import policies
 from penstock.loading.types.registry import refuse_unjudged
 from penstock.model.options import LoadMode, LoadOptions, OrphanPolicy
-from penstock.model.table import TableSpec
+from penstock.model.table import Key, TableSpec
 from penstock.postgres.catalog import read_table
 from penstock.postgres.rows import has_rows
+from penstock.postgres.scope import Scope
 
 #: How much larger a compressed file is taken to be when it is unpacked.
 _COMPRESSED = 5
 _KINDS = {"v": "a view", "m": "a materialized view", "f": "a foreign table"}
+
+
+#: Rights that a mode needs, besides INSERT and SELECT.
+_RIGHTS = {
+    LoadMode.TRUNCATE: ("TRUNCATE",),
+    LoadMode.UPSERT: ("UPDATE",),
+    LoadMode.SYNC: ("UPDATE",),
+    LoadMode.REPLACE_RANGE: ("DELETE",),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +51,8 @@ class Prepared:
         names: Names of all inputs by their number.
         warnings: What a person should know.
         gone: Loads whose rows are no longer in the table, as it is empty.
+        key: By which rows are matched, in the modes that do.
+        scope: The part of the table that the load is about.
     """
 
     spec: TableSpec
@@ -50,6 +63,8 @@ class Prepared:
     names: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     gone: frozenset[str] = frozenset()
+    key: Key | None = None
+    scope: Scope | None = None
 
     @property
     def size(self) -> int:
@@ -60,7 +75,7 @@ class Prepared:
         )
 
 
-def check_target(spec: TableSpec, mode: LoadMode) -> None:
+def check_target(spec: TableSpec, options: LoadOptions) -> None:
     """Can the role load this relation in this mode?
 
     Raises:
@@ -76,7 +91,9 @@ def check_target(spec: TableSpec, mode: LoadMode) -> None:
             "of a row would depend on the way it takes. Use a trigger instead of the rule.",
             code="42809",
         )
-    needed = {"INSERT", "SELECT"} | ({"TRUNCATE"} if mode is LoadMode.TRUNCATE else set())
+    needed = {"INSERT", "SELECT", *_RIGHTS.get(options.mode, ())}
+    if options.mode is LoadMode.SYNC and not options.missing:
+        needed.add("DELETE")
     missing = sorted(needed - spec.rights)
     if missing:
         raise TargetError(
@@ -84,7 +101,7 @@ def check_target(spec: TableSpec, mode: LoadMode) -> None:
             f"GRANT {', '.join(missing)} ON {spec.name} TO the role.",
             code="42501",
         )
-    if mode is LoadMode.TRUNCATE and spec.row_security:
+    if options.mode is LoadMode.TRUNCATE and spec.row_security:
         raise TargetError(
             f"Row security applies to this role on {spec.name}, and TRUNCATE would ignore it: "
             "rows that the role may not see would go. Load as the table's owner, or append.",
@@ -108,7 +125,7 @@ def prepare(
         TargetError: The target cannot be loaded.
     """
     spec = read_table(connection, table)
-    check_target(spec, options.mode)
+    check_target(spec, options)
     known = [column.name for column in spec.columns]
     names = tuple(one.name for one in inputs)
     kept: list[Input] = list(inputs)
@@ -135,7 +152,23 @@ def prepare(
         names=names,
         warnings=tuple(dict.fromkeys(warnings)),
         gone=gone,
+        key=_key(spec, options, matched),
+        scope=scope_of(
+            connection, spec, options, [one for _, pair in matched for one in pair.columns]
+        ),
     )
+
+
+def _key(
+    spec: TableSpec, options: LoadOptions, matched: Sequence[tuple[Input, Matching]]
+) -> Key | None:
+    if options.mode in KEYED:
+        supplied = [column.name for _, matching in matched for column in matching.columns]
+        return key_of(spec, options, supplied)
+    for name in ("key", "duplicates"):
+        if getattr(options, name):
+            raise UsageError(f"--{name} is for the modes {', '.join(sorted(KEYED))}")
+    return None
 
 
 def _same_columns(matched: Sequence[tuple[Input, Matching]]) -> None:

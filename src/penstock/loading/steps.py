@@ -21,6 +21,7 @@ class Step(StrEnum):
     COPY = "copy"
     STAGE = "stage"
     CHECK = "check"
+    COMPARE = "compare"
     ISOLATE = "isolate"
     INSERT = "insert"
     PARENTS = "placeholder parents"

@@ -15,10 +15,10 @@ from psycopg import sql
 
 from penstock.ledger import rejects
 from penstock.loading.books import TableBooks
-from penstock.loading.fill import Filling
 from penstock.loading.inputs import Origin
 from penstock.loading.intake import Intake
 from penstock.loading.late import LateRows, ordering_key
+from penstock.loading.modes.choice import filling_for
 from penstock.loading.observe import Observer
 from penstock.loading.parents import (
     Parents,
@@ -29,6 +29,7 @@ from penstock.loading.parents import (
 )
 from penstock.loading.prepare import Prepared
 from penstock.loading.refusals import VALUE, refused_later
+from penstock.loading.refused_keys import RefusedKeys
 from penstock.loading.room import Room
 from penstock.loading.spool import KEPT_AFTER_ROLLBACK, Spool
 from penstock.loading.steps import Step
@@ -108,6 +109,7 @@ class TableLoad:
         if decision.take_off.anything:
             self._before = fingerprint(connection, spec.oid)
         direct = decision.way is not Way.STAGED
+        watch = self._watch()
         intake = Intake(
             spec,
             self.prepared.inputs,
@@ -116,22 +118,23 @@ class TableLoad:
             self.books.spool,
             staged=not direct,
             hold_back=self._hold_back(empty=empty) if direct else None,
+            watch=watch,
         )
         self.books.client = intake.books
         self._late = intake.late
-        filling = Filling(
-            connection=connection,
-            prepared=self.prepared,
-            parents=parents,
-            decision=decision,
-            intake=intake,
-            observer=self._observer,
-            emptied=empty,
-            freeze=truncate and not self._joined,
-            make_room=lambda: self._room.make(spec.name, decision.take_off, empty=empty),
-        )
-        self.books.filled = filling.run()
-        self.books.deleted = self._room.deleted.get(spec.name, 0)
+        given: dict[str, Any] = {
+            "connection": connection,
+            "prepared": self.prepared,
+            "parents": parents,
+            "decision": decision,
+            "intake": intake,
+            "observer": self._observer,
+            "emptied": empty,
+            "freeze": truncate and not self._joined,
+            "make_room": lambda: self._room.make(spec.name, decision.take_off, empty=empty),
+        }
+        self.books.filled = filling_for(options, self.prepared, watch, given).run()
+        self.books.deleted = self._room.deleted.get(spec.name, 0) + self.books.filled.deleted
         self.books.strategy = self._told()
         self._fetch_refused(parents)
         self.books.files = [
@@ -140,12 +143,20 @@ class TableLoad:
         self.books.seconds = time.perf_counter() - began
         self.books.guard()
 
+    def _watch(self) -> RefusedKeys | None:
+        key = self.prepared.key
+        if key is None or self._options.mode is not LoadMode.SYNC:
+            return None
+        return RefusedKeys([self._spec.column(name) for name in key.columns])
+
     def _hold_back(self, *, empty: bool) -> str | None:
         """Rows can be held back where every row of the table will be this load's."""
         columns = self.prepared.inputs[0][1].columns
         return ordering_key(self._spec, columns) if empty else None
 
     def _decide(self, plan: ConstraintPlan, parents: Sequence[Parents], *, empty: bool) -> Decision:
+        if self.prepared.key is not None or self.prepared.scope is not None:
+            return Decision(Way.STAGED, ConstraintPlan(), "")
         names = {load.prepared.spec.name for load in self._along} | {self._spec.name}
         outside = [part.parent for part in plan.foreign_keys if part.parent not in names]
         altered = [c.name for c in self.prepared.inputs[0][1].columns if may_alter(c)]
@@ -297,6 +308,7 @@ class TableLoad:
         columns = [column.name for column in self.prepared.inputs[0][1].columns]
         if self.books.filled.inserted and not self._options.dry_run:
             advance(connection, spec, columns)
-        if self.books.filled.inserted >= _ANALYZE_FROM and spec.owned:
+        changed = self.books.filled.inserted + self.books.filled.updated
+        if changed >= _ANALYZE_FROM and spec.owned:
             self._observer.step(Step.ANALYZE, str(spec.name))
             connection.execute(sql.SQL("analyze {}").format(qualified(spec.name)))

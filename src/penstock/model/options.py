@@ -15,6 +15,14 @@ class LoadMode(StrEnum):
 
     #: Insert every row.
     APPEND = "append"
+    #: Insert rows whose key is new; the others are ignored.
+    INSERT_NEW = "insert_new"
+    #: Insert new rows, update changed ones; equal ones are not touched.
+    UPSERT = "upsert"
+    #: Upsert, and remove (or mark) the rows that the input no longer has.
+    SYNC = "sync"
+    #: Remove the rows of a range and insert those of the input.
+    REPLACE_RANGE = "replace_range"
     #: Empty the table and fill it, in one transaction.
     TRUNCATE = "truncate"
 
@@ -129,13 +137,23 @@ class LoadOptions:
 
     Attributes:
         mode: What happens to the rows that are there.
+        key: Columns of the unique key by which `insert_new`, `upsert` and `sync` find rows; empty:
+            the primary key.
+        duplicates: Which of several rows with one key counts in those modes: `first`, `last`,
+            `reject` (none of them) or `max:COLUMN`; empty: `first` for `insert_new`, else `last`.
+        within: Column -> a value, or two with `..` between them: the part of the table that `sync`
+            and `replace_range` are about. Empty: for `sync` the whole table.
+        missing: Column -> value for rows that `sync` does not find in the input; empty: they are
+            removed.
+        max_deletes: How many rows `sync` may remove or mark, a share of those within or a number;
+            None: not more than half, unless `allow_shrink`.
         csv: How the files are written.
         grammar: How the values are written.
         columns: Source column -> target column, where names differ.
         ignore_extra: True: source columns that the table does not have are left out.
         budget: How many rows may be refused, for each table.
         orphans: `column` or `table.column` -> policy for rows whose parent is missing.
-        allow_shrink: True: `truncate` may leave less than half of the rows.
+        allow_shrink: True: modes that remove rows may leave less than half of the rows.
         keep_constraints: True: constraints are never dropped and re-created.
         max_lock: Seconds that readers of parent tables may wait; a load that is estimated to hold
             its locks longer reads and checks everything before it takes them.
@@ -149,6 +167,11 @@ class LoadOptions:
     """
 
     mode: LoadMode = LoadMode.APPEND
+    key: tuple[str, ...] = ()
+    duplicates: str = ""
+    within: Mapping[str, str] = field(default_factory=dict)
+    missing: Mapping[str, object] = field(default_factory=dict)
+    max_deletes: Budget | None = None
     csv: CsvOptions = field(default_factory=CsvOptions)
     grammar: Grammar = field(default_factory=Grammar)
     columns: Mapping[str, str] = field(default_factory=dict)

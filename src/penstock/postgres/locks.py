@@ -66,6 +66,29 @@ def lock_tables(
         time.sleep(random.uniform(*_PAUSE))  # noqa: S311  jitter, not a secret
 
 
+def lock_out_writers(connection: psycopg.Connection[Any], table: TableName, timeout: float) -> None:
+    """SHARE ROW EXCLUSIVE on a table: others may read it, and write when the transaction ends.
+
+    Raises:
+        TryAgain: Not within `timeout` seconds.
+    """
+    try:
+        with connection.transaction():
+            connection.execute(
+                "select set_config('lock_timeout', %s, true)", [f"{int(1000 * timeout)}ms"]
+            )
+            connection.execute(
+                sql.SQL("lock table {} in share row exclusive mode").format(qualified(table))
+            )
+            connection.execute("select set_config('lock_timeout', '0', true)")
+    except psycopg.errors.LockNotAvailable:
+        raise TryAgain(
+            f"{table} is being written all the time, and could not be locked within {timeout:g} s"
+            f"{_holders(connection, [table])}. Nothing was changed; try again later.",
+            code="55P03",
+        ) from None
+
+
 def _holders(connection: psycopg.Connection[Any], tables: Sequence[TableName]) -> str:
     names = [qualified(name).as_string(connection) for name in tables]
     rows = connection.execute(_SQL["holders"], [names]).fetchall()

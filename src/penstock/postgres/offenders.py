@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from psycopg import sql
 
 from penstock.model.table import Column, ForeignKey, Key
 from penstock.postgres.names import listed, qualified
-from penstock.postgres.staging import COPY, OWN_GRAMMAR, ROW_COLUMN, StagingTable, has_grammar
+from penstock.postgres.scope import Scope
+from penstock.postgres.staging import (
+    COPY,
+    IGNORED,
+    OWN_GRAMMAR,
+    ROW_COLUMN,
+    StagingTable,
+    has_grammar,
+)
 
 #: Types that cut or reinterpret without a modifier, and the type that shows it. Money shows itself
 #: by locale; as numeric it is compared exactly.
 _SHOWN_AS = {"money": "numeric", "name": "text", "char": "text"}
 #: Types without equality, or whose equality is not sameness: compared by their text.
-_BY_TEXT = frozenset(["json", "xml", "point", "citext", "numeric", "float4", "float8", "bpchar"])
+_BY_TEXT = frozenset(["json", "xml", "point", "citext", "float4", "float8", "bpchar"])
 #: From this version on the server can say whether it would take a text, without an error.
 _INPUT_IS_VALID_FROM = 160000
 
@@ -48,6 +57,28 @@ def may_alter(column: Column) -> bool:
     That is so for modifiers (`bit(3)`, `numeric(5,2)[]`), `money`, `name` and `"char"`.
     """
     return column.base not in OWN_GRAMMAR and (column.modified or column.base in _SHOWN_AS)
+
+
+@dataclass(frozen=True, slots=True)
+class Winner:
+    """Which of the rows that share a key stays.
+
+    Attributes:
+        last: The last one in file order; else the first.
+        column: The one with the greatest value of this column, the last of several.
+        none: None of them, unless they are exact copies.
+        others: The code of the others, where they are no exact copies: 23505 refuses them,
+            `OVERTAKEN` ignores them.
+    """
+
+    last: bool = False
+    column: str = ""
+    none: bool = False
+    others: str = "23505"
+
+
+#: As `append` has it: as if rows were loaded one by one.
+FIRST = Winner()
 
 
 class Stage(StagingTable):
@@ -164,8 +195,8 @@ class Stage(StagingTable):
         freed = self._run(
             sql.SQL(
                 "delete from {bad} b where b.other is not null and exists "
-                "(select from {bad} f where f.row = b.other and f.code <> {copy})"
-            ).format(bad=self.bad, copy=sql.Literal(COPY))
+                "(select from {bad} f where f.row = b.other and f.code <> all({ignored}))"
+            ).format(bad=self.bad, ignored=IGNORED)
         )
         for key in self_keys:
             freed += self._run(
@@ -230,16 +261,39 @@ class Stage(StagingTable):
         while self._run(statement):
             pass
 
-    def repeated(self, key: Key) -> None:
-        """List rows whose key came before in the input: exact copies, and conflicts (23505)."""
+    def outside(self, scope: Scope) -> None:
+        """List rows that are not of the part of the table that the load is about."""
+        if not scope.bounds:
+            return
+        self._run(
+            sql.SQL(
+                "insert into {bad} (row, col, code, message) select s.{row}, {name}, "
+                "'out_of_scope', {said} from {stage} s where ({within}) is not true"
+            ).format(
+                bad=self.bad,
+                row=sql.Identifier(ROW_COLUMN),
+                name=sql.Literal(", ".join(scope.columns)),
+                said=sql.Literal(f"not within {scope}"),
+                stage=self.table,
+                within=scope.condition("s"),
+            )
+        )
+
+    def repeated(self, key: Key, winner: Winner = FIRST) -> None:
+        """List rows that share their key with the one that wins: exact copies, and the others.
+
+        Args:
+            key: The key.
+            winner: Which row of a key stays, and what the others are.
+        """
         self._run(
             sql.SQL(
                 "insert into {bad} (row, col, code, other) "
-                "select d.{row}, {name}, case when {same} then {copy} else '23505' end, d.first "
+                "select d.{row}, {name}, case when {same} then {copy} else {lost} end, d.first "
                 "from (select s.{row}, row_number() over w as place, "
                 "first_value(s.{row}) over w as first "
                 "from {stage} s where {live} and {complete} "
-                "window w as (partition by {key} order by s.{row})) d "
+                "window w as (partition by {key} order by {order})) d "
                 "join {stage} s on s.{row} = d.{row} join {stage} f on f.{row} = d.first "
                 "where d.place > 1"
             ).format(
@@ -249,11 +303,42 @@ class Stage(StagingTable):
                 name=sql.Literal(", ".join(key.columns)),
                 same=self._same_row("f"),
                 copy=sql.Literal(COPY),
+                lost=sql.Literal(winner.others),
                 live=self._live(),
                 complete=self._complete(key.columns) if key.nulls_distinct else sql.SQL("true"),
                 key=listed(key.columns, "s"),
+                order=self._order(winner),
             )
         )
+        if winner.none:
+            self._refuse_firsts(key)
+
+    def _refuse_firsts(self, key: Key) -> None:
+        """List the first rows too whose keys are contested; they free none of the others."""
+        of = {
+            "bad": self.bad,
+            "name": sql.Literal(", ".join(key.columns)),
+            "said": sql.Literal("the key occurs several times in the input, with other values"),
+        }
+        self._run(
+            sql.SQL(
+                "insert into {bad} (row, col, code, message) select distinct other, col, code, "
+                "{said} from {bad} where col = {name} and code = '23505' and other is not null"
+            ).format(**of)
+        )
+        self._run(
+            sql.SQL(
+                "update {bad} set other = null, message = {said} "
+                "where col = {name} and code = '23505'"
+            ).format(**of)
+        )
+
+    def _order(self, winner: Winner) -> sql.Composed:
+        row = sql.Identifier("s", ROW_COLUMN)
+        if winner.column:
+            greatest = sql.Identifier("s", winner.column)
+            return sql.SQL("{} desc nulls last, {} desc").format(greatest, row)
+        return sql.SQL("{} desc" if winner.last else "{}").format(row)
 
     def existing(self, key: Key, *, of_this_load: bool) -> None:
         """List rows whose key is in the table already.
@@ -289,12 +374,20 @@ class Stage(StagingTable):
         )
 
     def _same_row(self, other: str) -> sql.Composed:
-        parts = []
-        for column in self.columns:
-            one, two = sql.Identifier("s", column.name), sql.Identifier(other, column.name)
-            if column.base in _BY_TEXT or not has_grammar(column):
-                form = sql.SQL('{}::text collate "C" is not distinct from {}::text collate "C"')
-            else:
-                form = sql.SQL("{} is not distinct from {}")
-            parts.append(form.format(one, two))
-        return sql.SQL(" and ").join(parts)
+        return sql.SQL(" and ").join(
+            same_value(column, sql.Identifier("s", column.name), sql.Identifier(other, column.name))
+            for column in self.columns
+        )
+
+
+def same_value(column: Column, one: sql.Composable, other: sql.Composable) -> sql.Composed:
+    """The condition that two values of a column are the same, not only equal to PostgreSQL.
+
+    `1.0` and `1.00`, `0` and `-0`, `a` and `A` in a citext are equal, and differ.
+    """
+    free = column.base == "numeric" and column.scale is None
+    if free or column.base in _BY_TEXT or not has_grammar(column) or not column.deterministic:
+        form = sql.SQL('{}::text collate "C" is not distinct from {}::text collate "C"')
+    else:
+        form = sql.SQL("{} is not distinct from {}")
+    return form.format(one, other)

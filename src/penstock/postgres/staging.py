@@ -19,6 +19,11 @@ from penstock.postgres.names import listed, qualified
 ROW_COLUMN = "penstock_row"
 #: The code of a row that is an exact copy of one before it: ignored, not refused.
 COPY = "copy"
+#: The code of a row that another one with the same key takes the place of: ignored, and named.
+OVERTAKEN = "overtaken"
+
+#: Codes of rows that are ignored, not refused.
+IGNORED = sql.SQL("array[{}, {}]").format(sql.Literal(COPY), sql.Literal(OVERTAKEN))
 
 #: Types that have a grammar: their values are exact before they reach the server. The others are
 #: staged as text, so that a value that the server does not take can be told from the others.
@@ -52,6 +57,7 @@ class StagingTable:
     ) -> None:
         self.spec = spec
         self.columns = tuple(columns)
+        self.number = number
         self.table = sql.Identifier("pg_temp", f"penstock_stage_{number}")
         self.bad = sql.Identifier("pg_temp", f"penstock_bad_{number}")
         self._connection = connection
@@ -94,15 +100,15 @@ class StagingTable:
     # What is done with them ----------------------------------------------------------------
 
     def counts(self) -> tuple[int, int, int]:
-        """Rows staged, exact copies, refused rows."""
+        """Rows staged, ignored ones (exact copies and overtaken rows), refused rows."""
         row = self._connection.execute(
             sql.SQL(
                 "select (select count(*) from {stage}), "
-                "count(distinct row) filter (where code = {copy} and not refused), "
+                "count(distinct row) filter (where not refused), "
                 "count(distinct row) filter (where refused) "
-                "from (select row, code, "
-                "bool_or(code <> {copy}) over (partition by row) as refused from {bad}) b"
-            ).format(stage=self.table, bad=self.bad, copy=sql.Literal(COPY))
+                "from (select row, "
+                "bool_or(code <> all({ignored})) over (partition by row) as refused from {bad}) b"
+            ).format(stage=self.table, bad=self.bad, ignored=IGNORED)
         ).fetchone()
         assert row is not None  # noqa: S101  an aggregate gives one row
         return row[0], row[1], row[2]
@@ -114,8 +120,8 @@ class StagingTable:
             sql.SQL(
                 "select row, coalesce(col, ''), code, other, message from "
                 "(select *, row_number() over (partition by code order by row) as n "
-                "from {} where code <> {}) f where {} order by row, code, col"
-            ).format(self.bad, sql.Literal(COPY), limit)
+                "from {} where code <> all({})) f where {} order by row, code, col"
+            ).format(self.bad, IGNORED, limit)
         ).fetchall()
 
     def insert(self, low: int | None = None, high: int | None = None) -> int:
@@ -129,19 +135,22 @@ class StagingTable:
 
     def insert_statement(self, where: sql.Composable) -> sql.Composed:
         """INSERT ... SELECT of the rows for which `where` holds."""
-        always = any(column.identity == "a" for column in self.columns)
         return sql.SQL(
             "insert into {target} ({columns}) {overriding} "
             "select {values} from {stage} s where {where} order by s.{row}"
         ).format(
             target=qualified(self.spec.name),
             columns=listed(c.name for c in self.columns),
-            overriding=sql.SQL("overriding system value" if always else ""),
+            overriding=self._overriding(),
             values=sql.SQL(", ").join(self._value(c) for c in self.columns),
             stage=self.table,
             where=where,
             row=sql.Identifier(ROW_COLUMN),
         )
+
+    def _overriding(self) -> sql.SQL:
+        always = any(column.identity == "a" for column in self.columns)
+        return sql.SQL("overriding system value" if always else "")
 
     def span(self, low: int | None, high: int | None) -> sql.Composed:
         """The condition for the live rows between two numbers."""

@@ -1,0 +1,134 @@
+"""What a mode goes by: the key, the scope, which of several rows with one key. Not for: SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+import psycopg
+
+from penstock.errors import TargetError, UsageError
+from penstock.model.options import LoadMode, LoadOptions
+from penstock.model.table import Column, Key, TableSpec
+from penstock.postgres.offenders import Winner
+from penstock.postgres.scope import Scope
+from penstock.postgres.staging import OVERTAKEN, has_grammar
+
+#: Modes that match rows by a unique key.
+KEYED = frozenset({LoadMode.INSERT_NEW, LoadMode.UPSERT, LoadMode.SYNC})
+_GREATEST = "max:"
+
+
+def key_of(spec: TableSpec, options: LoadOptions, supplied: Collection[str]) -> Key:
+    """The key by which rows are matched: the declared one, else the primary key.
+
+    Args:
+        spec: The target.
+        options: With `mode` and `key`.
+        supplied: The target columns that the input supplies.
+
+    Raises:
+        UsageError: There is no such key, or the input does not supply it.
+        TargetError: The mode cannot be carried out on this table.
+    """
+    key = _declared(spec, options) if options.key else spec.primary_key
+    mode = options.mode.value
+    if key is None:
+        raise UsageError(
+            f"{spec.name} has no primary key, and {mode} needs a key: name the columns of a "
+            "unique one with --key a,b"
+        )
+    missing = [name for name in key.columns if name not in supplied]
+    if missing:
+        raise UsageError(
+            f"{mode} finds the rows of {spec.name} by {', '.join(key.columns)}, and the input has "
+            f"no {', '.join(missing)}. Name another unique key with --key."
+        )
+    odd = [name for name in key.columns if not has_grammar(spec.column(name))]
+    if odd:
+        raise TargetError(
+            f"{mode} cannot compare keys of type {spec.column(odd[0]).type} ({odd[0]} of "
+            f"{spec.name}). Name another unique key with --key.",
+            code="0A000",
+        )
+    if spec.row_security:
+        raise TargetError(
+            f"Row security applies to this role on {spec.name}: {mode} would not see every row. "
+            "Load as the table's owner, or append.",
+            code="42501",
+        )
+    greatest = options.duplicates.removeprefix(_GREATEST) if options.duplicates else ""
+    if options.duplicates.startswith(_GREATEST) and greatest not in supplied:
+        raise UsageError(f"--duplicates {options.duplicates}: the input has no column {greatest}")
+    return key
+
+
+def _declared(spec: TableSpec, options: LoadOptions) -> Key:
+    known = {column.name for column in spec.columns}
+    unknown = [name for name in options.key if name not in known]
+    if unknown:
+        raise UsageError(f"--key: {spec.name} has no column {', '.join(unknown)}")
+    for key in spec.keys:
+        if set(key.columns) == set(options.key):
+            return key
+    names = ", ".join(options.key)
+    raise UsageError(
+        f"--key {','.join(options.key)}: no unique key of {spec.name} is on just these columns. "
+        f"Add one: ALTER TABLE {spec.name} ADD UNIQUE ({names})"
+    )
+
+
+def scope_of(
+    connection: psycopg.Connection[Any],
+    spec: TableSpec,
+    options: LoadOptions,
+    supplied: Collection[Column],
+) -> Scope | None:
+    """The part of the table that the load is about; None for modes that know none.
+
+    Raises:
+        UsageError: An option does not go with the mode, a column is missing, or a bound is no
+            value of its column.
+    """
+    sync = options.mode is LoadMode.SYNC
+    if not sync and options.mode is not LoadMode.REPLACE_RANGE:
+        for name in ("within", "missing", "max_deletes"):
+            if getattr(options, name):
+                said = name.replace("_", "-")
+                raise UsageError(f"--{said} is not for the mode {options.mode.value}")
+        return None
+    if not sync and not options.within:
+        raise UsageError("replace_range needs the range: --within day=2024-01-01..2024-01-31")
+    if not sync and (options.missing or options.max_deletes):
+        raise UsageError("--missing and --max-deletes are for the mode sync")
+    scope = Scope(spec, options.within)
+    names = {column.name for column in supplied}
+    absent = [name for name in scope.columns if name not in names]
+    if absent:
+        raise UsageError(f"--within: the input has no column {', '.join(absent)}")
+    known = {column.name for column in spec.columns}
+    for name in options.missing:
+        if name not in known:
+            raise UsageError(f"--missing: {spec.name} has no column {name}")
+        if name in names:
+            raise UsageError(f"--missing {name}: the input has this column itself")
+    scope.check(connection)
+    return scope
+
+
+def winner_of(options: LoadOptions) -> Winner:
+    """Which row of those with one key stays; by default the first of new rows, else the last.
+
+    Raises:
+        UsageError: `duplicates` is none of `first`, `last`, `reject` and `max:COLUMN`.
+    """
+    said = options.duplicates
+    if not said:
+        return Winner(last=options.mode is not LoadMode.INSERT_NEW, others=OVERTAKEN)
+    if said.startswith(_GREATEST) and len(said) > len(_GREATEST):
+        return Winner(column=said.removeprefix(_GREATEST), others=OVERTAKEN)
+    if said in ("first", "last"):
+        return Winner(last=said == "last", others=OVERTAKEN)
+    if said == "reject":
+        return Winner(none=True)
+    raise UsageError(f'--duplicates: "{said}" is not one of first, last, reject, max:COLUMN')

@@ -1,0 +1,122 @@
+"""`sync`: the table becomes as the input is, within a scope. Not for: new rows (`keyed`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import psycopg
+
+from penstock.errors import ShrinkRefused, TargetError
+from penstock.loading.fill import Filled
+from penstock.loading.modes.keyed import KeyedFilling
+from penstock.loading.refused_keys import RefusedKeys
+from penstock.model.options import LoadOptions
+from penstock.postgres.keyed import KeyedStage
+from penstock.postgres.offenders import Stage
+from penstock.postgres.removal import Removal
+from penstock.postgres.scope import Scope
+
+#: Not less than this share of the rows may stay, where nothing else is said.
+_SHRINK = 0.5
+
+
+@dataclass(slots=True)
+class _Removed:
+    rows: int = 0
+    removal: Removal | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyncFilling(KeyedFilling):
+    """Fills a table by `sync`.
+
+    Attributes:
+        scope: The part of the table that the input is about.
+        watch: The keys of rows that the client refused: they came, and stay.
+    """
+
+    scope: Scope
+    watch: RefusedKeys
+    removed: _Removed = field(default_factory=_Removed)
+
+    def _judge(self, stage: KeyedStage) -> None:
+        stage.outside(self.scope)
+
+    def _look_at_keys(self, stage: Stage) -> None:
+        super(SyncFilling, self)._look_at_keys(stage)
+        if self.removed.removal is None:
+            removal = Removal(self.connection, stage, self.key, self.scope, self.options.missing)
+            removal.keep(self.watch.frames)
+            self.removed.removal = removal
+
+    def _remove(self, stage: KeyedStage) -> None:
+        removal = self.removed.removal
+        self.removed.rows = 0
+        if removal is None or self.unread(stage):
+            return
+        before, gone = removal.find()
+        guard(str(stage.spec.name), self.options, before, gone)
+        if not gone:
+            return
+        try:
+            self.removed.rows = removal.carry_out()
+        except psycopg.errors.ForeignKeyViolation as error:
+            raise TargetError(
+                f"{stage.spec.name}: rows that the input no longer has cannot be removed: "
+                f"{error.diag.message_detail or error.diag.message_primary} The load was rolled "
+                "back. Mark them instead, with --missing COLUMN=VALUE, or load that table first.",
+                code="23503",
+            ) from None
+
+    def _isolated(self, stage: Stage) -> list[tuple[int, str, str, str]]:
+        assert isinstance(stage, KeyedStage)  # noqa: S101  `fill` made it
+        with self.connection.transaction(force_rollback=True):
+            self._remove(stage)  # what goes is in nobody's way
+            return super(SyncFilling, self)._isolated(stage)
+
+    def unread(self, stage: KeyedStage) -> int:
+        """Rows whose key could not be read: any row of the table may be one of them."""
+        return self.watch.unread + stage.keyless()
+
+    def _book(self, filled: Filled, stage: KeyedStage, live: int) -> None:
+        super(SyncFilling, self)._book(filled, stage, live)
+        filled.deleted = self.removed.rows
+        unread = self.unread(stage)
+        if unread:
+            noun = "row has" if unread == 1 else "rows have"
+            filled.warnings.append(
+                f"nothing was removed: {unread:,} refused {noun} no key that can be read"
+            )
+        verb = "marked" if self.options.missing else "removed"
+        filled.notes.append(
+            f"{verb} what is gone" + (f" within {self.scope}" if self.scope.bounds else "")
+        )
+
+
+def guard(name: str, options: LoadOptions, before: int, gone: int) -> None:
+    """May so many rows go?
+
+    Args:
+        name: Of the table, for the message.
+        options: With `max_deletes` and `allow_shrink`.
+        before: Rows within the scope.
+        gone: Those that the input no longer has.
+
+    Raises:
+        ShrinkRefused: They may not.
+    """
+    most = options.max_deletes
+    if most is not None:
+        if not most.allows(gone, before):
+            raise ShrinkRefused(
+                f"{name}: {gone:,} of {before:,} rows are not in the input, and --max-deletes is "
+                f"{most}. The load was rolled back.",
+                code="shrink",
+            )
+        return
+    if before - gone < _SHRINK * before and not options.allow_shrink:
+        raise ShrinkRefused(
+            f"{name}: {gone:,} of {before:,} rows are not in the input: more than half would go. "
+            f"The load was rolled back. If that is right: --max-deletes {gone}.",
+            code="shrink",
+        )
