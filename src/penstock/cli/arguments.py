@@ -80,6 +80,23 @@ _COLUMNS = (
 )
 
 
+def values_of(words: Sequence[str], option: str) -> dict[str, str]:
+    """`COLUMN=VALUE` words as a mapping.
+
+    Raises:
+        UsageError: One is not of that form, or a column comes twice.
+    """
+    values: dict[str, str] = {}
+    for word in words:
+        column, mark, value = word.partition("=")
+        if not mark or not column.strip():
+            raise UsageError(f"--{option} {word}: write --{option} COLUMN=VALUE.")
+        if column.strip() in values:
+            raise UsageError(f"--{option}: {column.strip()} is given twice.")
+        values[column.strip()] = value
+    return values
+
+
 def orphans_of(words: Sequence[str]) -> dict[str, str]:
     """`[TABLE.]COLUMN=POLICY` words as a mapping.
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _WHAT = "What to load"
 _WRITTEN = "How it is written"
+_CHANGES = "Which rows of the table change"
 _HAPPENS = "What happens"
 _OUTPUT = "Output"
 
@@ -145,10 +146,59 @@ class Flags:
     mode: Annotated[
         LoadMode | None,
         _option(
-            _HAPPENS,
-            "append (default of load) adds rows; truncate (default of load-star) replaces all.",
+            _CHANGES,
+            "append (default of load), insert_new, upsert, sync, replace_range, or truncate "
+            "(default of load-star).",
             "--mode",
             metavar="MODE",
+        ),
+    ] = None
+    key: Annotated[
+        str | None,
+        _option(
+            _CHANGES,
+            "Columns of the unique key by which insert_new, upsert and sync find rows. Default: "
+            "the primary key.",
+            "--key",
+            metavar="A,B",
+        ),
+    ] = None
+    duplicates: Annotated[
+        str,
+        _option(
+            _CHANGES,
+            "Which of several rows with one key counts: first (default of insert_new), last "
+            "(of upsert and sync), reject, max:COLUMN.",
+            "--duplicates",
+            metavar="WHICH",
+        ),
+    ] = ""
+    within: Annotated[
+        list[str] | None,
+        _option(
+            _CHANGES,
+            "The part of the table that sync or replace_range is about, such as region=EU or "
+            "day=2024-01-01..2024-01-31. May be repeated.",
+            "--within",
+            metavar="COLUMN=VALUE",
+        ),
+    ] = None
+    missing: Annotated[
+        list[str] | None,
+        _option(
+            _CHANGES,
+            "sync sets this where a row is gone from the input, instead of removing the row.",
+            "--missing",
+            metavar="COLUMN=VALUE",
+        ),
+    ] = None
+    max_deletes: Annotated[
+        str | None,
+        _option(
+            _CHANGES,
+            "How many rows sync may remove: 5%, 100 or all. Default: at most half.",
+            "--max-deletes",
+            metavar="LIMIT",
         ),
     ] = None
     max_rejects: Annotated[
@@ -173,7 +223,7 @@ class Flags:
     ] = None
     allow_shrink: Annotated[
         bool,
-        _option(_HAPPENS, "truncate may leave less than half of the rows.", "--allow-shrink"),
+        _option(_HAPPENS, "Modes that remove rows may leave less than half.", "--allow-shrink"),
     ] = False
     keep_constraints: Annotated[
         bool,
@@ -251,6 +301,9 @@ class Flags:
             quote=arguments.quote_of(self.quote),
             header=not self.no_header,
             null=tuple(self.null or ()),
+            key=arguments.names_of(self.key, "key") if self.key is not None else (),
+            within=arguments.values_of(self.within or (), "within"),
+            missing=arguments.values_of(self.missing or (), "missing"),
             orphans=arguments.orphans_of(self.orphans or ()),
             max_lock=arguments.seconds_of(self.max_lock, "max-lock"),
             lock_timeout=arguments.seconds_of(self.lock_timeout, "lock-timeout"),
@@ -273,6 +326,8 @@ _AS_THEY_ARE = (
     "round",
     "trim",
     "max_rejects",
+    "max_deletes",
+    "duplicates",
     "allow_shrink",
     "keep_constraints",
     "dry_run",

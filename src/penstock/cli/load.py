@@ -27,6 +27,8 @@ LOAD_EXAMPLES = """
   penstock load "2024-*.csv.gz" sales        many files, one transaction
   penstock load sales.csv shop.sales --mode truncate --max-rejects 100
   penstock load export.csv sales --dates DD/MM/YYYY --numbers "1.234,56"
+  penstock load customers.csv --mode upsert --key email
+  penstock load day.csv sales --mode replace_range --within day=2024-03-01
   penstock load raw.csv sales --columns "Order No=order_id,Datum=day"
   penstock load sales.csv --orphans customer_id=placeholder --dry-run
 

@@ -272,9 +272,15 @@ class Filling:
 
     def _look_at_keys(self, stage: Stage) -> None:
         for key in self._keys():
-            stage.repeated(key)
+            if not self._once(key):
+                stage.repeated(key)
             if not self.emptied:
                 stage.existing(key, of_this_load=False)
+
+    def _once(self, key: Key) -> bool:
+        """True where the order of the input has proven that no value of the key occurs twice."""
+        proof = self.intake.ascending
+        return proof is not None and proof.holds and key.columns == (proof.column,)
 
     def _by_set(self, key: ForeignKey) -> bool:
         supplied = {column.name for column in self.columns if has_grammar(column)}

@@ -15,7 +15,7 @@ from psycopg import sql
 from penstock.errors import BalanceError
 from penstock.loading.columns import Matching
 from penstock.loading.inputs import Input
-from penstock.loading.late import LateRows
+from penstock.loading.late import Ascending, LateRows
 from penstock.loading.parents import Parents, orphans, refused_too
 from penstock.loading.refusals import refused_rows
 from penstock.loading.refused_keys import RefusedKeys
@@ -80,6 +80,7 @@ class Intake:
         columns: Names of the encoded columns, in order.
         encoder: What encodes them.
         watch: Gathers the keys of refused rows, or None.
+        ascending: Looks at the order of a key, or None.
     """
 
     def __init__(
@@ -93,6 +94,7 @@ class Intake:
         staged: bool,
         hold_back: str | None,
         watch: RefusedKeys | None = None,
+        ascending: Ascending | None = None,
     ) -> None:
         self.books = Books()
         self.spool = spool
@@ -103,6 +105,7 @@ class Intake:
         self._parents = parents
         self._staged = staged
         self.watch = watch
+        self.ascending = ascending
         # All inputs supply the same columns; the order of the first one holds.
         self._order = [column.name for column in inputs[0][1].columns]
         self.columns = [STAGED_ROW, *self._order] if staged else list(self._order)
@@ -142,6 +145,8 @@ class Intake:
                     refused = frame[checked.bad.get_column("position")]
                     self.watch.see_texts(refused, self._grammar, _typed(source, matching))
                 good = self._check(batch, checked, by_target)
+                if self.ascending is not None:
+                    self.ascending.look(good)
                 parts = [good]
                 if self.late is not None:
                     parts = self.late.split(good)

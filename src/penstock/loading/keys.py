@@ -31,6 +31,7 @@ def key_of(spec: TableSpec, options: LoadOptions, supplied: Collection[str]) -> 
         UsageError: There is no such key, or the input does not supply it.
         TargetError: The mode cannot be carried out on this table.
     """
+    winner_of(options)  # what is no policy is said first
     key = _declared(spec, options) if options.key else spec.primary_key
     mode = options.mode.value
     if key is None:

@@ -44,7 +44,7 @@ def ordering_key(spec: TableSpec, supplied: tuple[Column, ...]) -> str | None:
     for key in spec.keys:
         if len(key.columns) == 1 and key.columns[0] in names:
             column = spec.column(key.columns[0])
-            if column.base in _ORDERED and column.deterministic:
+            if can_ascend(column):
                 return column.name
     return None
 
@@ -122,3 +122,36 @@ def _greatest(key: pl.Series, before: Any) -> Any:
     if before is None or top is None:
         return before if top is None else top
     return max(top, before)
+
+
+class Ascending:
+    """Proves that a key occurs once: each value is above the one before it.
+
+    Args:
+        column: The key's column, of a type for which `can_ascend`.
+
+    Attributes:
+        holds: True as long as every row that was looked at is above all before it.
+    """
+
+    def __init__(self, column: str) -> None:
+        self.column = column
+        self.holds = True
+        self._last: Any = None
+
+    def look(self, frame: pl.DataFrame) -> None:
+        """Look at the next rows, typed."""
+        if not self.holds or frame.is_empty():
+            return
+        key = frame.get_column(self.column)
+        if key.null_count():
+            self.holds = False
+            return
+        rises = bool((key.slice(1) > key.slice(0, len(key) - 1)).all())
+        self.holds = rises and (self._last is None or key[0] > self._last)
+        self._last = key[-1]
+
+
+def can_ascend(column: Column) -> bool:
+    """True where an order of Polars proves that two values are distinct to PostgreSQL."""
+    return has_grammar(column) and column.base in _ORDERED and column.deterministic

@@ -22,6 +22,7 @@ class Step(StrEnum):
     STAGE = "stage"
     CHECK = "check"
     COMPARE = "compare"
+    WRITE = "write"
     ISOLATE = "isolate"
     INSERT = "insert"
     PARENTS = "placeholder parents"

@@ -17,7 +17,7 @@ from penstock.ledger import rejects
 from penstock.loading.books import TableBooks
 from penstock.loading.inputs import Origin
 from penstock.loading.intake import Intake
-from penstock.loading.late import LateRows, ordering_key
+from penstock.loading.late import Ascending, LateRows, can_ascend, ordering_key
 from penstock.loading.modes.choice import filling_for
 from penstock.loading.observe import Observer
 from penstock.loading.parents import (
@@ -119,6 +119,7 @@ class TableLoad:
             staged=not direct,
             hold_back=self._hold_back(empty=empty) if direct else None,
             watch=watch,
+            ascending=None if direct else self._ascending(),
         )
         self.books.client = intake.books
         self._late = intake.late
@@ -148,6 +149,15 @@ class TableLoad:
         if key is None or self._options.mode is not LoadMode.SYNC:
             return None
         return RefusedKeys([self._spec.column(name) for name in key.columns])
+
+    def _ascending(self) -> Ascending | None:
+        """What looks whether the rows come in the order of the key: then none needs comparing."""
+        key = self.prepared.key or next(iter(self._spec.keys), None)
+        if key is None or len(key.columns) != 1:
+            return None
+        supplied = {column.name: column for column in self.prepared.inputs[0][1].columns}
+        column = supplied.get(key.columns[0])
+        return Ascending(column.name) if column is not None and can_ascend(column) else None
 
     def _hold_back(self, *, empty: bool) -> str | None:
         """Rows can be held back where every row of the table will be this load's."""

@@ -199,6 +199,8 @@ class KeyedStage(Stage):
     def null_keys(self) -> None:
         """List rows that have no key: nothing could find them again."""
         for name in self.key.columns:
+            if not self.spec.column(name).nullable:
+                continue  # refused already
             self._run(
                 sql.SQL(
                     "insert into {bad} (row, col, code, message) select s.{row}, {name}, "

@@ -98,7 +98,7 @@ def test_the_version_is_told() -> None:
         (["lod"], "load"),
         (["load"], "FILE... [TABLE]"),
         (["load", "--nope"], "--nope"),
-        (["load", "a.csv", "--mode", "upsrt"], "'append', 'truncate'"),
+        (["load", "a.csv", "--mode", "upsrt"], "'upsert', 'sync'"),
         (["load", "a.csv", "--max-lock", "-1"], "--max-lock"),
         (["load", "a.csv", "--lock-timeout", "soon"], "--lock-timeout"),
         (["load", "a.csv", "--max-rejects", "101%"], "101%"),

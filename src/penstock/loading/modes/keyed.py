@@ -55,8 +55,8 @@ class KeyedFilling(Filling):
         self._check(stage)
         self.observer.step(Step.COMPARE, str(self.prepared.spec.name))
         live, _ = self._insert(stage, filled)
-        self._book(filled, stage, live)
         filled.notes.append(f"staged, compared by {', '.join(self.key.columns)}")
+        self._book(filled, stage, live)
         return filled
 
     def _judge(self, stage: KeyedStage) -> None:
@@ -86,6 +86,8 @@ class KeyedFilling(Filling):
 
     def _look_at_keys(self, stage: Stage) -> None:
         for key in self._keys():
+            if self._once(key):
+                continue
             if set(key.columns) == set(self.key.columns):
                 stage.repeated(key, winner_of(self.options))
             else:
@@ -112,6 +114,7 @@ class KeyedFilling(Filling):
         )
         self._remove(stage)
         difference = stage.difference()
+        self.observer.step(Step.WRITE, str(stage.spec.name))
         if difference.changed:
             stage.lock_changed()
         stage.inserted = stage.insert_new() if difference.new else 0
