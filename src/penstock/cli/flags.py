@@ -147,7 +147,8 @@ class Flags:
         LoadMode | None,
         _option(
             _CHANGES,
-            "append (default of load), insert_new, upsert, sync, replace_range, or truncate "
+            "append (default of load), insert_new, upsert, sync, replace_range, scd2, or "
+            "truncate "
             "(default of load-star).",
             "--mode",
             metavar="MODE",
@@ -173,6 +174,15 @@ class Flags:
             metavar="WHICH",
         ),
     ] = ""
+    type1: Annotated[
+        str | None,
+        _option(
+            _CHANGES,
+            "Columns that scd2 overwrites in all versions, without history.",
+            "--type1",
+            metavar="A,B",
+        ),
+    ] = None
     within: Annotated[
         list[str] | None,
         _option(
@@ -302,6 +312,7 @@ class Flags:
             header=not self.no_header,
             null=tuple(self.null or ()),
             key=arguments.names_of(self.key, "key") if self.key is not None else (),
+            type1=arguments.names_of(self.type1, "type1") if self.type1 is not None else (),
             within=arguments.values_of(self.within or (), "within"),
             missing=arguments.values_of(self.missing or (), "missing"),
             orphans=arguments.orphans_of(self.orphans or ()),

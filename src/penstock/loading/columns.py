@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from penstock.errors import SourceError, UsageError
 from penstock.formats.csv.header import plain_name
 from penstock.model.batch import LINE, ROW
-from penstock.model.options import LoadOptions
+from penstock.model.options import LoadMode, LoadOptions
 from penstock.model.table import Column, TableSpec
 from penstock.postgres.catalog import nearest
 from penstock.postgres.staging import ROW_COLUMN
@@ -86,7 +86,8 @@ def match(source: Sequence[str], spec: TableSpec, options: LoadOptions, where: s
     supplied = {column.name for _, column in pairs}
     missing = tuple(c for c in spec.columns if c.name not in supplied)
     needed = [c for c in missing if not (c.nullable or c.has_default or c.generated)]
-    if needed:
+    # An update leaves what the input does not have; a version's own columns the mode sets.
+    if needed and options.mode not in (LoadMode.UPSERT, LoadMode.SYNC, LoadMode.SCD2):
         raise SourceError(
             f"{where}: {_and([c.name for c in needed])} of {spec.name} is missing, and may be "
             "neither NULL nor left to a default. Map another column to it with "

@@ -13,6 +13,7 @@ from penstock.model.table import Column, Key, TableSpec
 from penstock.postgres.offenders import Winner
 from penstock.postgres.scope import Scope
 from penstock.postgres.staging import OVERTAKEN, has_grammar
+from penstock.postgres.versions import CURRENT, FROM, TO
 
 #: Modes that match rows by a unique key.
 KEYED = frozenset({LoadMode.INSERT_NEW, LoadMode.UPSERT, LoadMode.SYNC})
@@ -39,6 +40,61 @@ def key_of(spec: TableSpec, options: LoadOptions, supplied: Collection[str]) -> 
             f"{spec.name} has no primary key, and {mode} needs a key: name the columns of a "
             "unique one with --key a,b"
         )
+    _check_key(spec, key, mode, supplied)
+    if options.type1:
+        raise UsageError(f"--type1 is for the mode scd2, not {mode}")
+    greatest = options.duplicates.removeprefix(_GREATEST)
+    if options.duplicates.startswith(_GREATEST) and greatest not in supplied:
+        raise UsageError(f"--duplicates {options.duplicates}: the input has no column {greatest}")
+    return key
+
+
+def history_key(spec: TableSpec, options: LoadOptions, supplied: Collection[str]) -> Key:
+    """What the versions of a history table are versions of.
+
+    It is the declared key, else the primary key without `valid_from`.
+
+    Raises:
+        UsageError: The table has no columns for versions, or the input lacks a column.
+        TargetError: The mode cannot be carried out on this table.
+    """
+    columns = {column.name: column for column in spec.columns}
+    absent = [name for name in (FROM, TO, CURRENT) if name not in columns]
+    if absent or not columns[TO].nullable:
+        raise UsageError(
+            f"scd2: {spec.name} needs the columns {FROM} and {TO} (date or timestamp; {TO} may be "
+            f"NULL: it is for the open version) and {CURRENT} (boolean)"
+        )
+    given = [name for name in (TO, CURRENT) if name in supplied]
+    if given:
+        raise UsageError(f"scd2 sets {', '.join(given)} itself: leave it out of the input")
+    names = options.key or tuple(
+        name for name in (spec.primary_key.columns if spec.primary_key else ()) if name != FROM
+    )
+    key = Key(name="", columns=names)
+    unknown = [name for name in (*names, *options.type1) if name not in columns]
+    if unknown:
+        raise UsageError(f"scd2: {spec.name} has no column {', '.join(unknown)}")
+    if not names or any(columns[name].identity for name in names):
+        raise UsageError("scd2 needs to know what a version is a version of: --key customer_no")
+    _check_key(spec, key, options.mode.value, supplied)
+    kept = {FROM, TO, CURRENT}
+    lacking = [
+        c.name
+        for c in spec.columns
+        if not (c.name in supplied or c.name in kept or c.has_default or c.generated)
+    ]
+    if lacking:
+        raise UsageError(
+            f"scd2: a new version of {spec.name} would lose {', '.join(lacking)}: the input must "
+            "have every column without a default"
+        )
+    if options.duplicates:
+        raise UsageError("--duplicates is not for the mode scd2: the last of a date counts")
+    return key
+
+
+def _check_key(spec: TableSpec, key: Key, mode: str, supplied: Collection[str]) -> None:
     missing = [name for name in key.columns if name not in supplied]
     if missing:
         raise UsageError(
@@ -58,10 +114,6 @@ def key_of(spec: TableSpec, options: LoadOptions, supplied: Collection[str]) -> 
             "Load as the table's owner, or append.",
             code="42501",
         )
-    greatest = options.duplicates.removeprefix(_GREATEST) if options.duplicates else ""
-    if options.duplicates.startswith(_GREATEST) and greatest not in supplied:
-        raise UsageError(f"--duplicates {options.duplicates}: the input has no column {greatest}")
-    return key
 
 
 def _declared(spec: TableSpec, options: LoadOptions) -> Key:

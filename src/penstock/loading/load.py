@@ -75,8 +75,10 @@ def options_from(**given: Any) -> LoadOptions:
         given["budget"] = budget_from(given.pop("max_rejects"))
     if given.get("max_deletes") is not None:
         given["max_deletes"] = budget_from(given["max_deletes"])
-    if "key" in given:
-        given["key"] = (given["key"],) if isinstance(given["key"], str) else tuple(given["key"])
+    for name in ("key", "type1"):
+        if name in given:
+            names = given[name]
+            given[name] = (names,) if isinstance(names, str) else tuple(names)
     if "mode" in given:
         given["mode"] = _one_of(LoadMode, given["mode"], "mode")
     if "orphans" in given:

@@ -15,7 +15,7 @@ from penstock.formats.bytes import Source
 from penstock.ledger import files
 from penstock.loading.columns import Matching, match
 from penstock.loading.inputs import CsvInput, Input
-from penstock.loading.keys import KEYED, key_of, scope_of
+from penstock.loading.keys import KEYED, history_key, key_of, scope_of
 from penstock.loading.parents import policies
 from penstock.loading.types.registry import refuse_unjudged
 from penstock.model.options import LoadMode, LoadOptions, OrphanPolicy
@@ -34,6 +34,7 @@ _RIGHTS = {
     LoadMode.TRUNCATE: ("TRUNCATE",),
     LoadMode.UPSERT: ("UPDATE",),
     LoadMode.SYNC: ("UPDATE",),
+    LoadMode.SCD2: ("UPDATE",),
     LoadMode.REPLACE_RANGE: ("DELETE",),
 }
 
@@ -162,12 +163,14 @@ def prepare(
 def _key(
     spec: TableSpec, options: LoadOptions, matched: Sequence[tuple[Input, Matching]]
 ) -> Key | None:
+    supplied = [column.name for _, matching in matched for column in matching.columns]
     if options.mode in KEYED:
-        supplied = [column.name for _, matching in matched for column in matching.columns]
         return key_of(spec, options, supplied)
-    for name in ("key", "duplicates"):
+    if options.mode is LoadMode.SCD2:
+        return history_key(spec, options, supplied)
+    for name in ("key", "duplicates", "type1"):
         if getattr(options, name):
-            raise UsageError(f"--{name} is for the modes {', '.join(sorted(KEYED))}")
+            raise UsageError(f"--{name} is not for the mode {options.mode.value}")
     return None
 
 

@@ -23,6 +23,8 @@ class LoadMode(StrEnum):
     SYNC = "sync"
     #: Remove the rows of a range and insert those of the input.
     REPLACE_RANGE = "replace_range"
+    #: Keep the history: what changed becomes a new version, the old one gets an end.
+    SCD2 = "scd2"
     #: Empty the table and fill it, in one transaction.
     TRUNCATE = "truncate"
 
@@ -137,10 +139,11 @@ class LoadOptions:
 
     Attributes:
         mode: What happens to the rows that are there.
-        key: Columns of the unique key by which `insert_new`, `upsert` and `sync` find rows; empty:
-            the primary key.
+        key: Columns of the unique key by which `insert_new`, `upsert` and `sync` find rows; for
+            `scd2` what a version is a version of. Empty: the primary key.
         duplicates: Which of several rows with one key counts in those modes: `first`, `last`,
             `reject` (none of them) or `max:COLUMN`; empty: `first` for `insert_new`, else `last`.
+        type1: Columns that `scd2` overwrites in all versions, without history.
         within: Column -> a value, or two with `..` between them: the part of the table that `sync`
             and `replace_range` are about. Empty: for `sync` the whole table.
         missing: Column -> value for rows that `sync` does not find in the input; empty: they are
@@ -169,6 +172,7 @@ class LoadOptions:
     mode: LoadMode = LoadMode.APPEND
     key: tuple[str, ...] = ()
     duplicates: str = ""
+    type1: tuple[str, ...] = ()
     within: Mapping[str, str] = field(default_factory=dict)
     missing: Mapping[str, object] = field(default_factory=dict)
     max_deletes: Budget | None = None

@@ -177,8 +177,11 @@ class KeyedStage(Stage):
         return sql.SQL("{}; {}").format(self._try_insert(where), self._try_update(where))
 
     def _try_insert(self, where: sql.Composable) -> sql.Composed:
+        absent = sql.SQL("{} and not exists (select from {} t where {})").format(
+            where, qualified(self.spec.name), self._same_key()
+        )  # a row that is only updated may lack what a new one needs
         return sql.SQL("{} on conflict ({}) do nothing").format(
-            super().insert_statement(where), listed(self.key.columns)
+            super().insert_statement(absent), listed(self.key.columns)
         )
 
     def _try_update(self, where: sql.Composable) -> sql.Composed:
@@ -247,9 +250,11 @@ class KeyedStage(Stage):
             sql.SQL(pair).format(sql.Identifier(name)) for name in self.key.columns
         )
 
-    def _differs(self, *, cast: bool = True) -> sql.Composable:
+    def _differs(
+        self, *, cast: bool = True, columns: Sequence[Column] | None = None
+    ) -> sql.Composable:
         parts: list[sql.Composable] = []
-        for column in self._plain:
+        for column in self._plain if columns is None else columns:
             one = sql.Identifier("t", column.name)
             two = self._value(column) if cast else sql.Identifier("s", column.name)
             parts.append(sql.SQL("not ({})").format(same_value(column, one, two)))

@@ -340,7 +340,7 @@ def test_replace_range_refuses_to_leave_less_than_half(database: Database, tmp_p
         ("replace_range", {"within": {"id": "x"}}, "invalid input syntax"),
         ("replace_range", {"within": {"id": "1.."}}, "two with .. between"),
         ("append", {"within": {"id": "1"}}, "not for the mode append"),
-        ("append", {"key": ("id",)}, "for the modes"),
+        ("append", {"key": ("id",)}, "not for the mode append"),
         ("upsert", {"missing": {"active": False}}, "not for the mode upsert"),
         ("upsert", {"duplicates": "best"}, "not one of first"),
         ("upsert", {"duplicates": "max:nope"}, "no column nope"),
@@ -354,3 +354,13 @@ def test_options_that_make_no_sense_are_refused_before_anything_is_done(
     run(database, TABLE)
     with pytest.raises(UsageError, match=said):
         load(database, tmp_path, "id,name,price\n1,a,1\n", mode, **options)
+
+
+def test_an_update_may_lack_a_column_that_a_new_row_needs(
+    database: Database, tmp_path: Path
+) -> None:
+    run(database, TABLE + "alter table items alter name set not null, add check (price < 100)")
+    result = load(database, tmp_path, "id,price\n1,7\n2,700\n9,9\n", "upsert")
+    assert counts(result) == {"updated": 1, "quarantined": 2}
+    assert {reason.code for reason in result.reasons} == {"23502", "23514"}
+    assert rows(database)[0] == (1, "one", "7.00")

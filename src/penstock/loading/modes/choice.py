@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from penstock.loading.fill import Filling
+from penstock.loading.modes.history import HistoryFilling
 from penstock.loading.modes.keyed import KeyedFilling
 from penstock.loading.modes.ranges import RangeFilling
 from penstock.loading.modes.sync import SyncFilling
@@ -28,6 +29,8 @@ def filling_for(
     key, scope = prepared.key, prepared.scope
     if options.mode is LoadMode.SYNC and key and scope and watch:
         return SyncFilling(**given, options=options, key=key, scope=scope, watch=watch)
+    if key is not None and options.mode is LoadMode.SCD2:
+        return HistoryFilling(**given, options=options, key=key)
     if key is not None:
         return KeyedFilling(**given, options=options, key=key)
     if scope is not None:
