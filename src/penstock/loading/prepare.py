@@ -23,6 +23,7 @@ from penstock.model.table import Key, TableSpec
 from penstock.postgres.catalog import read_table
 from penstock.postgres.rows import has_rows
 from penstock.postgres.scope import Scope
+from penstock.postgres.versions import CURRENT, FROM, TO
 
 #: How much larger a compressed file is taken to be when it is unpacked.
 _COMPRESSED = 5
@@ -144,7 +145,7 @@ def prepare(
         warnings += one.remarks()
     _same_columns(matched)
     if matched:
-        warnings += _remarks(matched[0][1])
+        warnings += _remarks(matched[0][1], options.mode)
     return Prepared(
         spec=spec,
         inputs=tuple(matched),
@@ -187,13 +188,18 @@ def _same_columns(matched: Sequence[tuple[Input, Matching]]) -> None:
             )
 
 
-def _remarks(matching: Matching) -> list[str]:
+def _remarks(matching: Matching, mode: LoadMode) -> list[str]:
     remarks = []
     if matching.left_out:
         remarks.append(f"left out of the input: {', '.join(matching.left_out)}")
-    filled = [column.name for column in matching.missing if not column.generated]
+    own = (FROM, TO, CURRENT) if mode is LoadMode.SCD2 else ()
+    filled = [c.name for c in matching.missing if not (c.generated or c.name in own)]
     if filled:
-        remarks.append(f"not in the input, left to NULL or default: {', '.join(filled)}")
+        updates = mode in (LoadMode.UPSERT, LoadMode.SYNC)
+        what = (
+            "left as it is, NULL or default in new rows" if updates else "left to NULL or default"
+        )
+        remarks.append(f"not in the input, {what}: {', '.join(filled)}")
     return remarks
 
 

@@ -263,13 +263,13 @@ class KeyedStage(Stage):
             parts.append(form.format(sql.Identifier(name), sql.Literal(gone)))
         return sql.SQL(" or ").join(parts) if parts else sql.SQL("false")
 
-    def _sets(self, *, cast: bool = False) -> sql.Composed:
+    def _sets(self, *, cast: bool = False, columns: Sequence[Column] | None = None) -> sql.Composed:
         sets = [
             sql.SQL("{} = {}").format(
                 sql.Identifier(column.name),
                 self._value(column) if cast else sql.Identifier("s", column.name),
             )
-            for column in self._plain
+            for column in (self._plain if columns is None else columns)
         ]
         sets += [sql.SQL("{} = default").format(sql.Identifier(name)) for name in self._revive]
         return sql.SQL(", ").join(sets)

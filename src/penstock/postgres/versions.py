@@ -138,18 +138,20 @@ class VersionStage(KeyedStage):
 
     def _correct(self) -> int:
         """A row with the very date of a version takes its place, where it differs."""
+        if not self._tracked:
+            return 0
         return self._run(
             sql.SQL(
                 "update {target} t set {sets} from {versions} s where {pairs} "
                 "and t.{since} = s.{since} and s.{effect} = 'correction' and ({differs})"
             ).format(
                 target=qualified(self.spec.name),
-                sets=self._sets(),
+                sets=self._sets(columns=self._tracked),
                 versions=self._versions,
                 pairs=self._key_pairs(),
                 since=sql.Identifier(FROM),
                 effect=_EFFECT,
-                differs=self._differs(cast=False),
+                differs=self._differs(cast=False, columns=self._tracked),
             )
         )
 
@@ -220,7 +222,8 @@ class VersionStage(KeyedStage):
                 "and not exists (select from {target} later where {later} "
                 "and later.{since} > s.{since}) returning {keys}) "
                 "select count(*) from (select distinct {names} from written except "
-                "select {names} from {versions} where {effect} <> 'old') quiet"
+                "select {names} from {versions} where {effect} = 'version' "
+                "or {effect} = 'correction' and corrected <> {sign}) quiet"
             ).format(
                 newest=newest,
                 target=qualified(self.spec.name),
@@ -238,6 +241,7 @@ class VersionStage(KeyedStage):
                 names=listed(self.key.columns),
                 versions=self._versions,
                 effect=_EFFECT,
+                sign=_SIGN,
             )
         ).fetchone()
         assert row is not None  # noqa: S101  an aggregate gives one row

@@ -190,3 +190,22 @@ def test_what_cannot_be_versioned_is_said_before_anything_is_done(
     path.write_text(f"{head}\n{',' * head.count(',')}\n", encoding="utf-8")
     with pytest.raises(UsageError, match=said):
         load_table(filled.engine(), path, "customers", mode="scd2", **options)
+
+
+def test_loading_versions_with_type_1_columns_again_changes_nothing(
+    filled: Database, tmp_path: Path
+) -> None:
+    lines = ["1,Bonn,gold,5,2024-01-01", "1,Trier,gold,6,2024-03-01"]
+    assert load(filled, tmp_path, lines, type1="phone").inserted == 1
+    before = versions(filled)
+    assert [row[3] for row in before[:2]] == ["6", "6"]
+    assert load(filled, tmp_path, lines, type1="phone").unchanged == 2
+    assert versions(filled) == before
+
+
+def test_a_row_that_corrects_and_overwrites_is_counted_once(
+    filled: Database, tmp_path: Path
+) -> None:
+    result = load(filled, tmp_path, ["1,Trier,gold,7,2024-01-01"], type1="phone")
+    assert (result.inserted, result.updated, result.unchanged) == (0, 1, 0)
+    assert versions(filled)[0] == (1, "Trier", "gold", "7", "2024-01-01", None, True)
