@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     )
     from penstock.loading.clear import Cleared, clear_tables
     from penstock.loading.load import load_star, load_table
+    from penstock.loading.together import unit
     from penstock.model.options import Budget, LoadMode, OrphanPolicy, Progress
     from penstock.model.result import LoadResult, ReasonCount
 
@@ -46,6 +47,7 @@ _HOMES = {
     "clear_tables": "penstock.loading.clear",
     "load_star": "penstock.loading.load",
     "load_table": "penstock.loading.load",
+    "unit": "penstock.loading.together",
 }
 
 __all__ = [
@@ -68,6 +70,7 @@ __all__ = [
     "clear_tables",
     "load_star",
     "load_table",
+    "unit",
 ]
 
 

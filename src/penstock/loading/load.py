@@ -169,7 +169,7 @@ def load_table(where: Where, source: Any, table: str | None = None, **options: A
         TryAgain: Locked, busy or cut off; nothing changed.
     """
     chosen = options_from(**options)
-    name = table or _stem_of(source)
+    name = table or table_named_by(source)
     return run_load(where, [(name, source)], chosen, kind="load")[0]
 
 
@@ -208,7 +208,7 @@ def run_star(
     with target_of(where) as target:
         matched = _star_files(target, folder, tables)
         pairs = [(file.table, file.paths) for file in matched]
-        return _run(target, pairs, options, RunRecord("load-star", command))
+        return load_into(target, pairs, options, RunRecord("load-star", command))
 
 
 def _star_files(target: Target, folder: Path, tables: Sequence[str] | None) -> list[StarFile]:
@@ -229,12 +229,13 @@ def run_load(
 ) -> list[LoadResult]:
     """Load (table, source) pairs as one transaction, with options made already."""
     with target_of(where) as target:
-        return _run(target, pairs, options, RunRecord(kind, command))
+        return load_into(target, pairs, options, RunRecord(kind, command))
 
 
-def _run(
+def load_into(
     target: Target, pairs: Sequence[tuple[str, Any]], options: LoadOptions, run: RunRecord
 ) -> list[LoadResult]:
+    """Load (table, source) pairs into an open target as one transaction, or within its own."""
     observer = Observer(options)
     connection = target.connection
     said: list[str] = []
@@ -295,7 +296,12 @@ def _private_folder(stack: ExitStack) -> Callable[[], Path]:
     return make
 
 
-def _stem_of(source: Any) -> str:
+def table_named_by(source: Any) -> str:
+    """The table that a file is named after.
+
+    Raises:
+        UsageError: The source is no file.
+    """
     if isinstance(source, (str, Path)):
         return Path(source).name.split(".")[0]
     raise UsageError("Say which table to load into: load_table(engine, source, 'table')")

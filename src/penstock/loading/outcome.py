@@ -5,10 +5,12 @@ Not for: the rows.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
+import polars as pl
 import psycopg
 
 from penstock.errors import PenstockError, TryAgain
@@ -21,6 +23,9 @@ from penstock.model.result import LoadResult
 from penstock.model.table import TableName
 from penstock.postgres.connection import Target, translated
 from penstock.postgres.sqlstates import Kind, kind_of
+
+#: A failed load: what it was, its result, its first refused rows, their origins.
+_Kept = tuple[Prepared, LoadResult, list[pl.DataFrame], Callable[[int], tuple[str, int]]]
 
 
 class Recorder:
@@ -42,6 +47,11 @@ class Recorder:
         if not self._on:
             return
         connection = self._target.connection
+        self._begin(connection, tables)
+        if not self._target.joined:
+            connection.commit()
+
+    def _begin(self, connection: psycopg.Connection[Any], tables: Sequence[Prepared]) -> None:
         runs.begin_run(connection, self._run, self._target.label)
         for prepared in tables:
             runs.begin_load(
@@ -52,8 +62,6 @@ class Recorder:
                 mode=self._options.mode.value,
                 sources=[one.name for one, _ in prepared.inputs],
             )
-        if not self._target.joined:
-            connection.commit()
 
     def write_rejects(
         self, connection: psycopg.Connection[Any], tables: Sequence[TableBooks]
@@ -103,28 +111,46 @@ class Recorder:
         The ledger must not hide the error that it records: where it cannot be written, the run
         stays `running` and is marked as interrupted by the next one.
         """
-        if not self._on or self._target.joined:
+        afterwards = self._target.afterwards
+        if not self._on or (self._target.joined and afterwards is None):
             return
         said = str(error) or type(error).__name__
         if isinstance(error, KeyboardInterrupt):
             said = "interrupted by Ctrl-C"
-        try:
-            with self._connection() as connection, connection.transaction():
-                for books in tables:
-                    tried = books.result(self.run_id, self._target.label, books.seconds)
-                    result = replace(tried, inserted=0, deleted=0, inferred=0, ignored=0)
-                    open_still = runs.finish_load(connection, result, "failed", said)
-                    if open_still and books.spool.rows:
-                        rejects.write_void(
-                            connection,
-                            result.load_id,
-                            books.prepared.spec.name,
-                            books.spool.first_of_each(),
-                            books.origin,
-                        )
-                runs.finish_run(connection, self._run, "failed", said)
-        except (psycopg.Error, PenstockError):
-            return
+        kept = [
+            (
+                books.prepared,
+                replace(
+                    books.result(self.run_id, self._target.label, books.seconds),
+                    inserted=0,
+                    updated=0,
+                    unchanged=0,
+                    ignored=0,
+                    deleted=0,
+                    inferred=0,
+                ),
+                list(books.spool.first_of_each()) if books.spool.rows else [],
+                books.origin,
+            )
+            for books in tables
+        ]
+
+        def keep() -> None:
+            with suppress(psycopg.Error, PenstockError), self._connection() as connection:
+                self._keep(connection, said, kept)
+
+        keep() if afterwards is None else afterwards.append(keep)
+
+    def _keep(self, connection: psycopg.Connection[Any], said: str, kept: Sequence[_Kept]) -> None:
+        with connection.transaction():
+            if self._target.joined:  # what was recorded within went with the transaction
+                self._begin(connection, [prepared for prepared, _, _, _ in kept])
+            for prepared, result, rows, origin in kept:
+                open_still = runs.finish_load(connection, result, "failed", said)
+                if open_still and rows:
+                    name = prepared.spec.name
+                    rejects.write_void(connection, result.load_id, name, rows, origin)
+            runs.finish_run(connection, self._run, "failed", said)
 
     def dry_run(self, results: Sequence[LoadResult]) -> None:
         """Record a load that was rolled back because that was asked for."""
@@ -136,13 +162,6 @@ class Recorder:
         runs.finish_run(connection, self._run, "dry_run")
         if not self._target.joined:
             connection.commit()
-
-    def became(self, load_id: str) -> str | None:
-        """The status of a load whose COMMIT was not answered; None without a ledger."""
-        if not self._on:
-            return None
-        with self._target.another() as connection, connection.transaction():
-            return runs.status_of(connection, load_id)
 
     def _connection(self) -> psycopg.Connection[Any]:
         return self._target.another()
@@ -157,8 +176,12 @@ def loaded_meanwhile(table: TableName, file: str) -> TryAgain:
     )
 
 
-def commit(target: Target, recorder: Recorder, results: Sequence[LoadResult]) -> None:
+def commit(target: Target, load_id: str) -> None:
     """COMMIT; where the answer is lost, find out what became of it instead of trying again.
+
+    Args:
+        target: Its transaction is ours.
+        load_id: One of the loads in it, by which the ledger is asked; empty without a ledger.
 
     Raises:
         TryAgain: It did not commit, or nobody can say.
@@ -170,7 +193,7 @@ def commit(target: Target, recorder: Recorder, results: Sequence[LoadResult]) ->
         if kind_of(error) is not Kind.TRANSIENT or not target.connection.closed:
             raise translated(error, "commit the load") from None
         try:
-            status = recorder.became(results[0].load_id)
+            status = _became(target, load_id)
         except (psycopg.Error, PenstockError):
             status = None
         if status == "succeeded":
@@ -186,3 +209,11 @@ def commit(target: Target, recorder: Recorder, results: Sequence[LoadResult]) ->
             "try again.",
             code="08006",
         ) from None
+
+
+def _became(target: Target, load_id: str) -> str | None:
+    """The status of a load whose COMMIT was not answered; None where no ledger has it."""
+    if not load_id:
+        return None
+    with target.another() as connection, connection.transaction():
+        return runs.status_of(connection, load_id)

@@ -168,7 +168,7 @@ class Unit:
                     return results
             self._observer.step(Step.COMMIT)
             if not self._options.dry_run:
-                commit(self._target, self._recorder, results)
+                commit(self._target, results[0].load_id if self._options.ledger else "")
             elif not self._target.joined:
                 self._connection.rollback()
         if self._options.dry_run:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeGuard, cast
@@ -68,12 +68,15 @@ class Target:
         label: `user@host:port/database`, never with a password.
         joined: True where the transaction belongs to the caller: no commit, no rollback.
         conninfo: Opens another connection to the same place; never printed.
+        afterwards: What is left to be done when a joined transaction of our own was rolled back;
+            None where it is the caller's, or none is joined.
     """
 
     connection: psycopg.Connection[Any]
     label: str
     joined: bool
     conninfo: str
+    afterwards: list[Callable[[], None]] | None = None
 
     def __repr__(self) -> str:
         return f"Target({self.label})"

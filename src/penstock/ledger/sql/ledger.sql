@@ -29,7 +29,8 @@ insert into penstock.runs (run_id, kind, command, target, host, process, version
                            backend_pid, backend_start)
 values (%(run_id)s, %(kind)s, %(command)s, %(target)s, %(host)s, %(process)s, %(version)s,
         pg_backend_pid(),
-        (select backend_start from pg_catalog.pg_stat_activity where pid = pg_backend_pid()));
+        (select backend_start from pg_catalog.pg_stat_activity where pid = pg_backend_pid()))
+on conflict (run_id) do nothing;
 
 -- name: begin_load
 -- So is each of its loads.
