@@ -32,10 +32,10 @@ from penstock.model.table import Column, ForeignKey, Key
 from penstock.postgres.constraints.recreate import put_back, take_off
 from penstock.postgres.copy import compare_count, copy_in
 from penstock.postgres.deferred import make_immediate
+from penstock.postgres.judged import has_grammar
 from penstock.postgres.names import qualified
 from penstock.postgres.offenders import Stage
 from penstock.postgres.sqlstates import Kind, kind_of
-from penstock.postgres.staging import has_grammar
 
 _numbers = itertools.count()
 

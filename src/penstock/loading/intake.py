@@ -25,8 +25,8 @@ from penstock.model.batch import LINE, ROW, Batch
 from penstock.model.options import Grammar, OrphanPolicy
 from penstock.model.table import TableSpec
 from penstock.postgres.copy import BinaryEncoder, CsvEncoder, exact
+from penstock.postgres.judged import has_grammar
 from penstock.postgres.staging import ROW_COLUMN as STAGED_ROW
-from penstock.postgres.staging import has_grammar
 
 
 @dataclass(slots=True)

@@ -10,9 +10,10 @@ import psycopg
 from penstock.errors import TargetError, UsageError
 from penstock.model.options import LoadMode, LoadOptions
 from penstock.model.table import Column, Key, TableSpec
+from penstock.postgres.judged import has_grammar
 from penstock.postgres.offenders import Winner
 from penstock.postgres.scope import Scope
-from penstock.postgres.staging import OVERTAKEN, has_grammar
+from penstock.postgres.staging import OVERTAKEN
 from penstock.postgres.versions import CURRENT, FROM, TO
 
 #: Modes that match rows by a unique key.

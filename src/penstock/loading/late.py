@@ -16,7 +16,7 @@ import polars as pl
 from penstock.loading.inputs import Origin
 from penstock.model.batch import LINE, ROW, Batch
 from penstock.model.table import Column, TableSpec
-from penstock.postgres.staging import has_grammar
+from penstock.postgres.judged import has_grammar
 
 #: Rows held back at most, and the share of the rows seen.
 _MOST = 200_000

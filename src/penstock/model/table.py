@@ -26,12 +26,18 @@ class Column:
         type: As PostgreSQL writes it: `numeric(10,2)`, `character varying(20)`.
         base: The type's short name (`pg_type.typname`): `int4`, `numeric`, `varchar`, `bpchar`,
             `timestamptz`, `_int4` for an array; for a domain that of the type beneath it.
-        category: `typtype`: `b` base, `d` domain, `e` enum, `c` composite, `r` range.
+        category: `typtype`: `b` base, `d` domain, `e` enum, `c` composite, `r` range, `m`
+            multirange.
+        kind: The same of the type beneath its domains, so never `d`.
+        element: Of an array: its elements, as a column. Of a range or multirange: its bounds.
+        labels: Of an enum, in its order.
+        beneath: The type beneath its domains with its modifier, as `type` is written; the type
+            itself where it is no domain.
         plain_type: The type without its modifier, beneath its domain, by its internal name, for
             which no modifier is implied: `pg_catalog."bit"`, `pg_catalog._bpchar`.
         modified: True with a modifier, such as the 2 of `time(2)`.
         unjudged: What in the type the server's input may change silently while nothing can tell:
-            `interval` in `interval[]`; empty for all other types.
+            `name` in `name[]`; empty for all other types.
         precision: Digits of `numeric(p,s)`; None where unbounded or another type.
         scale: Decimals of `numeric(p,s)`, may be negative; None where precision is None.
         length: Characters of `varchar(n)` and `char(n)`; None where unbounded.
@@ -48,6 +54,10 @@ class Column:
     type: str
     base: str
     category: str = "b"
+    kind: str = "b"
+    element: Column | None = None
+    labels: tuple[str, ...] = ()
+    beneath: str = ""
     plain_type: str = ""
     modified: bool = False
     unjudged: str = ""

@@ -9,7 +9,8 @@ import psycopg
 from psycopg.rows import dict_row
 
 from penstock.errors import UsageError
-from penstock.model.table import CheckConstraint, Column, ForeignKey, Key, TableName, TableSpec
+from penstock.model.table import CheckConstraint, ForeignKey, Key, TableName, TableSpec
+from penstock.postgres.columns import column_of
 from penstock.postgres.queries import queries
 
 _SQL = queries("penstock.postgres.sql", "catalog.sql")
@@ -93,7 +94,8 @@ def read_spec(connection: psycopg.Connection[Any], name: TableName) -> TableSpec
         table = cursor.execute(_SQL["table"], of).fetchone()
         if table is None:
             raise UsageError(f"The table {name} is not there any more", code="42P01")
-        columns = tuple(_column(r) for r in cursor.execute(_SQL["columns"], of))
+        types = {r["oid"]: r for r in cursor.execute(_SQL["types"], of)}
+        columns = tuple(column_of(r, types) for r in cursor.execute(_SQL["columns"], of))
         keys = tuple(
             Key(
                 name=r["name"],
@@ -128,40 +130,6 @@ def read_spec(connection: psycopg.Connection[Any], name: TableName) -> TableSpec
         has_exclusions=table["has_exclusions"],
         has_odd_keys=table["has_odd_keys"],
         has_insert_rules=table["has_insert_rules"],
-    )
-
-
-def _column(row: dict[str, Any]) -> Column:
-    base, typmod = row["base"], row["typmod"]
-    precision = scale = length = fraction = None
-    # How a modifier is packed: PostgreSQL source, numeric.c and varchar.c (4 bytes of header).
-    if base == "numeric" and typmod >= 4:
-        packed = typmod - 4
-        precision = (packed >> 16) & 0xFFFF
-        scale = (packed & 0x7FF) ^ 1024
-        scale -= 1024
-    elif base in ("varchar", "bpchar") and typmod >= 4:
-        length = typmod - 4
-    elif base in ("timestamp", "timestamptz", "time", "timetz") and typmod >= 0:
-        fraction = typmod
-    return Column(
-        name=row["name"],
-        number=row["number"],
-        type=row["type"],
-        base=base,
-        category=row["category"],
-        plain_type=row["plain_type"],
-        modified=typmod >= 0,
-        unjudged=row["unjudged"],
-        precision=precision,
-        scale=scale,
-        length=length,
-        fraction=fraction,
-        nullable=not row["not_null"],
-        has_default=row["has_default"] or row["identity"] != "",
-        identity=row["identity"],
-        generated=row["generated"],
-        deterministic=row["deterministic"],
     )
 
 

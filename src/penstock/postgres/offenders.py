@@ -8,30 +8,27 @@ from dataclasses import dataclass
 from psycopg import sql
 
 from penstock.model.table import Column, ForeignKey, Key
+from penstock.postgres.judged import has_grammar, is_judged
 from penstock.postgres.names import listed, qualified
 from penstock.postgres.scope import Scope
-from penstock.postgres.staging import (
-    COPY,
-    IGNORED,
-    OWN_GRAMMAR,
-    ROW_COLUMN,
-    StagingTable,
-    has_grammar,
-)
+from penstock.postgres.staging import COPY, IGNORED, ROW_COLUMN, StagingTable
 
-#: Types that cut or reinterpret without a modifier, and the type that shows it. Money shows itself
-#: by locale; as numeric it is compared exactly.
-_SHOWN_AS = {"money": "numeric", "name": "text", "char": "text"}
-#: Types without equality, or whose equality is not sameness: compared by their text.
-_BY_TEXT = frozenset(["json", "xml", "point", "citext", "float4", "float8", "bpchar"])
+#: Types that cut or reinterpret without a modifier, and the type that shows it.
+_SHOWN_AS = {"name": "text", "char": "text"}
+#: Types whose equality is sameness. All others are compared by their text: 1.0 is 1.00, one day
+#: is 24 hours, and json has no equality.
+_EQUAL_IS_SAME = frozenset(
+    {"int2", "int4", "int8", "bool", "text", "varchar", "uuid"}
+    | {"date", "time", "timetz", "timestamp", "timestamptz"}
+)
 #: From this version on the server can say whether it would take a text, without an error.
 _INPUT_IS_VALID_FROM = 160000
 
 _INVALID_SOFTLY = """
 insert into {bad} (row, col, code, message)
 select s.{row}, {name}, e.sql_error_code, e.message
-from {stage} s, pg_input_error_info(s.{column}, {type}) e
-where not pg_input_is_valid(s.{column}, {type})
+from {stage} s, pg_input_error_info(s.{column}::text, {type}) e
+where not pg_input_is_valid(s.{column}::text, {type})
 """
 #: Before version 16: one subtransaction a row, a few microseconds each.
 _INVALID_IN_TURN = """
@@ -54,9 +51,9 @@ end
 def may_alter(column: Column) -> bool:
     """True where the server's input function rounds or cuts without an error.
 
-    That is so for modifiers (`bit(3)`, `numeric(5,2)[]`), `money`, `name` and `"char"`.
+    That is so for modifiers (`bit(3)`, `interval day`), `name` and `"char"`.
     """
-    return column.base not in OWN_GRAMMAR and (column.modified or column.base in _SHOWN_AS)
+    return not is_judged(column) and (column.modified or column.base in _SHOWN_AS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +82,10 @@ class Stage(StagingTable):
     """A staging table whose rows the server can judge before they are inserted."""
 
     def invalid_input(self) -> None:
-        """List values of types without a grammar that the server's input function refuses."""
+        """List values of domains and types without a grammar that the server's input refuses."""
         soft = self._connection.info.server_version >= _INPUT_IS_VALID_FROM
         for column in self.columns:
-            if has_grammar(column):
+            if has_grammar(column) and column.category != "d":
                 continue
             form = _INVALID_SOFTLY if soft else _INVALID_IN_TURN
             statement = sql.SQL(form).format(
@@ -111,15 +108,14 @@ class Stage(StagingTable):
         for column in self.columns:
             if not may_alter(column):
                 continue
-            money = column.base == "money"
             self._run(
                 sql.SQL(
                     "insert into {bad} (row, col, code, message) "
-                    "select s.{row}, {name}, 'altered', case when {comparable} then "
-                    "{type} || ' would keep only ' || s.{column}::{as_type}::text else {form} end "
+                    "select s.{row}, {name}, 'altered', "
+                    "{type} || ' would keep only ' || s.{column}::{as_type}::text "
                     "from {stage} s where s.{column} is not null and case when not {live} "
-                    "then false when {comparable} then s.{column}::{plain} "
-                    "is distinct from s.{column}::{as_type}::{plain} else true end"
+                    "then false else s.{column}::{plain} "
+                    "is distinct from s.{column}::{as_type}::{plain} end"
                 ).format(
                     bad=self.bad,
                     stage=self.table,
@@ -130,15 +126,8 @@ class Stage(StagingTable):
                     as_type=sql.SQL(column.type),
                     plain=sql.SQL(_SHOWN_AS.get(column.base, column.plain_type)),
                     live=self._live(),
-                    comparable=self._plain_number(column) if money else sql.SQL("true"),
-                    form=sql.Literal("an amount of money is written 1234.56, nothing else"),
                 )
             )
-
-    def _plain_number(self, column: Column) -> sql.Composed:
-        return sql.SQL("s.{} ~ {}").format(
-            sql.Identifier(column.name), sql.Literal(r"^[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)$")
-        )
 
     def orphans(self, key: ForeignKey) -> None:
         """List rows whose parent is missing (MATCH SIMPLE: a NULL passes)."""
@@ -385,9 +374,10 @@ def same_value(column: Column, one: sql.Composable, other: sql.Composable) -> sq
 
     `1.0` and `1.00`, `0` and `-0`, `a` and `A` in a citext are equal, and differ.
     """
-    free = column.base == "numeric" and column.scale is None
-    if free or column.base in _BY_TEXT or not has_grammar(column) or not column.deterministic:
-        form = sql.SQL('{}::text collate "C" is not distinct from {}::text collate "C"')
-    else:
+    scaled = column.base == "numeric" and column.scale is not None
+    same = scaled or column.kind == "e" or column.base in _EQUAL_IS_SAME
+    if same and has_grammar(column) and column.deterministic:
         form = sql.SQL("{} is not distinct from {}")
+    else:
+        form = sql.SQL('{}::text collate "C" is not distinct from {}::text collate "C"')
     return form.format(one, other)

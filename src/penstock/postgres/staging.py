@@ -13,6 +13,7 @@ import psycopg
 from psycopg import sql
 
 from penstock.model.table import Column, ForeignKey, TableSpec
+from penstock.postgres.judged import has_grammar
 from penstock.postgres.names import listed, qualified
 
 #: Carries `_row`; the name is ours alone, a target may have a column `_row`.
@@ -24,18 +25,6 @@ OVERTAKEN = "overtaken"
 
 #: Codes of rows that are ignored, not refused.
 IGNORED = sql.SQL("array[{}, {}]").format(sql.Literal(COPY), sql.Literal(OVERTAKEN))
-
-#: Types that have a grammar: their values are exact before they reach the server. The others are
-#: staged as text, so that a value that the server does not take can be told from the others.
-OWN_GRAMMAR = frozenset(
-    {"int2", "int4", "int8", "numeric", "float4", "float8", "text", "varchar", "bpchar"}
-    | {"bool", "date", "time", "timetz", "timestamp", "timestamptz", "uuid", "jsonb"}
-)
-
-
-def has_grammar(column: Column) -> bool:
-    """True where Penstock knows the type's grammar."""
-    return column.category == "b" and column.base in OWN_GRAMMAR
 
 
 class StagingTable:
@@ -82,7 +71,8 @@ class StagingTable:
         )
 
     def _type(self, column: Column) -> sql.SQL:
-        return sql.SQL(column.type) if has_grammar(column) else sql.SQL("text")  # of format_type
+        # A domain's own checks must not stop the COPY. The names are format_type's.
+        return sql.SQL(column.beneath) if has_grammar(column) else sql.SQL("text")
 
     def _run(self, statement: sql.Composed, parameters: Sequence[Any] | None = None) -> int:
         return self._connection.execute(statement, parameters).rowcount
@@ -162,7 +152,7 @@ class StagingTable:
 
     def _value(self, column: Column) -> sql.Composed:
         name = sql.Identifier("s", column.name)
-        if has_grammar(column):
+        if has_grammar(column) and column.category != "d":
             return sql.Composed([name])
         return sql.SQL("{}::{}").format(name, sql.SQL(column.type))
 

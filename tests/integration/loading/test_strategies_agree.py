@@ -1,7 +1,8 @@
 """The same texts through every way into the table: same rows, same refusals, PostgreSQL's values.
 
 The oracle is PostgreSQL's own reading of the accepted texts (integers by way of `numeric`, which
-alone takes `17850.0`), and the table of accepted texts, which was written by hand.
+alone takes `17850.0`; `READ_AS` has what only Penstock takes), and the table of accepted texts,
+which was written by hand.
 """
 
 from __future__ import annotations
@@ -14,7 +15,10 @@ from psycopg import sql
 
 from penstock import LoadResult, load_table
 from tests.fixtures.postgres import Database
+from tests.fixtures.literals import LITERALS, READ_AS, SETUP
 from tests.fixtures.values import VALUES
+
+ALL = VALUES | LITERALS
 
 #: A uuid column cannot go by binary COPY; a row that only a CHECK refuses makes the load stage.
 WAYS = {
@@ -34,10 +38,11 @@ def oracle(database: Database, type_sql: str) -> dict[int, str]:
     with database.connect() as connection:
         connection.execute("set datestyle = 'ISO, YMD'; set timezone = 'UTC'")
         stored = {}
-        for number, (text, accepted) in enumerate(VALUES[type_sql]):
+        for number, (text, accepted) in enumerate(ALL[type_sql]):
             if accepted:
                 # Blanks around a uuid mean nothing, as around a number; PostgreSQL takes none.
                 read = text.strip(" \t\r\n") if type_sql == "uuid" else text
+                read = READ_AS.get((type_sql, text), read)
                 row = connection.execute(query, [read]).fetchone()
                 assert row is not None
                 stored[number] = row[0]
@@ -48,6 +53,7 @@ def load_all(database: Database, tmp_path: Path, type_sql: str, way: str) -> Loa
     with_uuid, staged = WAYS[way]
     extra = ", u uuid" if with_uuid else ""
     with database.connect() as connection:
+        connection.execute(SETUP.get(type_sql, "").encode())
         connection.execute(
             sql.SQL("create table t (n int check (n >= 0), v {}{})").format(
                 sql.SQL(type_sql), sql.SQL(extra)
@@ -57,15 +63,15 @@ def load_all(database: Database, tmp_path: Path, type_sql: str, way: str) -> Loa
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, quoting=csv.QUOTE_ALL)
         writer.writerow(["n", "v", *(["u"] if with_uuid else [])])
-        rows = [(n, text) for n, (text, _) in enumerate(VALUES[type_sql])]
+        rows = [(n, text) for n, (text, _) in enumerate(ALL[type_sql])]
         if staged:
-            rows.append((-1, next(text for text, accepted in VALUES[type_sql] if accepted)))
+            rows.append((-1, next(text for text, accepted in ALL[type_sql] if accepted)))
         for number, text in rows:
             writer.writerow([number, text, *([_UUID] if with_uuid else [])])
     return load_table(database.engine(), path, "t", max_rejects="all")
 
 
-@pytest.mark.parametrize("type_sql", VALUES)
+@pytest.mark.parametrize("type_sql", ALL)
 @pytest.mark.parametrize("way", WAYS)
 def test_every_way_stores_what_postgresql_reads(
     database: Database, tmp_path: Path, type_sql: str, way: str
@@ -77,6 +83,6 @@ def test_every_way_stores_what_postgresql_reads(
         connection.execute("set datestyle = 'ISO, YMD'; set timezone = 'UTC'")
         found: dict[int, str] = dict(connection.execute("select n, v::text from t").fetchall())
         records = connection.execute("select record - 1 from penstock.rejects").fetchall()
-    refused = {number for (number,) in records} - {len(VALUES[type_sql])}
+    refused = {number for (number,) in records} - {len(ALL[type_sql])}
     assert found == oracle(database, type_sql)
-    assert refused == {n for n, (_, accepted) in enumerate(VALUES[type_sql]) if not accepted}
+    assert refused == {n for n, (_, accepted) in enumerate(ALL[type_sql]) if not accepted}

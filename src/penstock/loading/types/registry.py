@@ -5,22 +5,32 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from penstock.errors import TargetError
+from penstock.loading.types.arrays import array_check
 from penstock.loading.types.booleans import boolean_check
+from penstock.loading.types.byteas import bytea_check
 from penstock.loading.types.check import Check
 from penstock.loading.types.dates import date_check
+from penstock.loading.types.enums import enum_check
 from penstock.loading.types.floats import float_check
+from penstock.loading.types.hstores import hstore_check
 from penstock.loading.types.integers import integer_check
 from penstock.loading.types.intervals import interval_check
 from penstock.loading.types.jsons import json_check
+from penstock.loading.types.moneys import money_check
+from penstock.loading.types.nested import inside
+from penstock.loading.types.networks import address_check, hardware_check
 from penstock.loading.types.numerics import numeric_check
 from penstock.loading.types.other import other_check
+from penstock.loading.types.ranges import range_check
 from penstock.loading.types.texts import text_check
 from penstock.loading.types.times import time_check
 from penstock.loading.types.timestamps import timestamp_check
+from penstock.loading.types.tsvectors import tsvector_check
 from penstock.loading.types.uuids import uuid_check
 from penstock.loading.types.zones import timestamptz_check
 from penstock.model.options import Grammar
 from penstock.model.table import Column
+from penstock.postgres.judged import is_judged
 
 _FAMILIES: dict[str, Callable[[Column, Grammar], Check]] = {
     "int2": integer_check,
@@ -42,21 +52,34 @@ _FAMILIES: dict[str, Callable[[Column, Grammar], Check]] = {
     "uuid": uuid_check,
     "json": json_check,
     "jsonb": json_check,
+    "bytea": bytea_check,
+    "money": money_check,
+    "citext": text_check,
+    "inet": address_check,
+    "cidr": address_check,
+    "macaddr": hardware_check,
+    "macaddr8": hardware_check,
+    "hstore": hstore_check,
+    "tsvector": tsvector_check,
 }
 
 
 def check_for(column: Column, grammar: Grammar) -> Check:
     """How the texts of a column are checked.
 
-    A domain is checked as the type beneath it; its own CHECK, and enums, arrays, composites and
-    types without a family, are left to the server.
+    A domain is checked as the type beneath it, an array or a range by what is in it. A domain's own
+    CHECK, and composites and types without a family, are left to the server.
 
     Raises:
         UsageError: A declaration of `grammar` that this column needs makes no sense.
     """
-    family = (
-        _FAMILIES.get(column.base, other_check) if column.category in ("b", "d") else other_check
-    )
+    if column.kind == "e":
+        return enum_check(column, grammar)
+    if column.element is not None and is_judged(column):
+        element = check_for(column.element, inside(grammar))
+        nested = array_check if column.kind == "b" else range_check
+        return nested(column, element, grammar)
+    family = _FAMILIES.get(column.base, other_check) if column.kind == "b" else other_check
     return family(column, grammar)
 
 

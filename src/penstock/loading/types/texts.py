@@ -1,4 +1,4 @@
-"""text, varchar(n), char(n). Not for: types that only look like text (`other`)."""
+"""text, varchar(n), char(n), citext. Not for: types that only look like text (`other`)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from penstock.model.options import Grammar
 from penstock.model.table import Column
 
 #: Types whose unquoted empty field may be the empty text (`Grammar.empty`).
-TEXT_BASES = frozenset({"text", "varchar", "bpchar"})
+TEXT_BASES = frozenset({"text", "varchar", "bpchar", "citext"})
 
 
 def text_check(column: Column, grammar: Grammar) -> Check:

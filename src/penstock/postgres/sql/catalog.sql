@@ -57,59 +57,50 @@ from pg_catalog.pg_class c
 where c.oid = %(oid)s::bigint::oid;
 
 -- name: columns
--- Columns in table order with what decides how their text is read. A domain is read as the type
--- beneath it, with the modifier that one of its domains sets; its checks are the server's.
--- plain_type is the internal name: `bit` and `character` would mean bit(1) and character(1).
--- unjudged: what is found in the type (in arrays and ranges, beneath their domains) that the
--- server's input changes silently and no check can compare. Some are so only inside another type.
-select a.attname as name, a.attnum::int as number,
+-- Columns in table order; what their types are made of is read by "types".
+select a.attname as name, a.attnum::int as number, a.atttypid::bigint as oid, a.atttypmod as typmod,
        format_type(a.atttypid, a.atttypmod) as type,
-       format('%%I.%%I', bn.nspname, b.typname) as plain_type,
-       coalesce((
-         with recursive within as (
-           select b.oid as type, 0 as depth, -1 as typmod
-           union all
-           select x.type, within.depth + 1, x.typmod
-           from within
-           join pg_catalog.pg_type w on w.oid = within.type
-           cross join lateral (
-             select w.typelem as type, -1 as typmod where w.typcategory = 'A' and w.typelem <> 0
-             union all
-             select w.typbasetype, w.typtypmod where w.typtype = 'd'
-             union all
-             select g.rngsubtype, -1 from pg_catalog.pg_range g
-             where w.oid in (g.rngtypid, g.rngmultitypid)) x)
-         select format_type(w.oid, nullif(within.typmod, -1))
-         from within join pg_catalog.pg_type w on w.oid = within.type
-         where w.typtype = 'c' or within.typmod >= 0
-            or w.typnamespace = 'pg_catalog'::regnamespace
-               and (w.typname in ('oid', 'xid', 'xid8', 'cid', 'tid')
-                    or w.typname like 'reg%%'
-                    or within.depth > 0 and w.typname in
-                       ('date', 'time', 'timetz', 'timestamp', 'timestamptz', 'interval',
-                        'char', 'name', 'money', 'jsonb'))
-         order by within.depth limit 1), '') as unjudged,
-       b.typname as base, t.typtype::text as category,
-       greatest(a.atttypmod, d.typmod) as typmod,
        a.attnotnull as not_null, a.atthasdef as has_default,
        a.attidentity::text as identity, a.attgenerated <> '' as generated,
        coalesce((select l.collisdeterministic from pg_catalog.pg_collation l
                  where l.oid = a.attcollation), true) as deterministic
 from pg_catalog.pg_attribute a
-join pg_catalog.pg_type t on t.oid = a.atttypid
-cross join lateral (
-  with recursive beneath as (
-    select t.oid, t.typtype, t.typbasetype, t.typtypmod
-    union all
-    select u.oid, u.typtype, u.typbasetype, u.typtypmod
-    from beneath join pg_catalog.pg_type u on u.oid = beneath.typbasetype
-    where beneath.typtype = 'd')
-  select max(typtypmod) as typmod, max(oid::bigint) filter (where typtype <> 'd') as base
-  from beneath) d
-join pg_catalog.pg_type b on b.oid = d.base::oid
-join pg_catalog.pg_namespace bn on bn.oid = b.typnamespace
 where a.attrelid = %(oid)s::bigint::oid and a.attnum > 0 and not a.attisdropped
 order by a.attnum;
+
+-- name: types
+-- The types of a table's columns and all that is within them: beneath a domain, in an array, at the
+-- ends of a range. A domain is read as the type beneath it, with the modifier that one of its
+-- domains sets; its checks are the server's. int2vector and its like are written as no array is.
+-- plain_type is the internal name: `bit` and `character` would mean bit(1) and character(1).
+with recursive within as (
+  select a.atttypid as oid
+  from pg_catalog.pg_attribute a
+  where a.attrelid = %(oid)s::bigint::oid and a.attnum > 0 and not a.attisdropped
+  union
+  select x.oid
+  from within
+  join pg_catalog.pg_type w on w.oid = within.oid
+  cross join lateral (
+    select w.typelem as oid from pg_catalog.pg_type e where e.typarray = w.oid
+    union all
+    select w.typbasetype where w.typtype = 'd'
+    union all
+    select g.rngsubtype from pg_catalog.pg_range g where w.oid in (g.rngtypid, g.rngmultitypid)) x)
+select t.oid::bigint as oid, t.typname as name, t.typtype::text as category,
+       n.nspname = 'pg_catalog' as built_in,
+       format('%%I.%%I', n.nspname, t.typname) as plain_type,
+       nullif(t.typbasetype, 0)::bigint as beneath, t.typtypmod as typmod,
+       case when t.typtype = 'd' then format_type(t.typbasetype, t.typtypmod) end as beneath_type,
+       coalesce(e.oid, g.rngsubtype)::bigint as element,
+       format_type(g.rngsubtype, null) as bounds_type,
+       coalesce((select array_agg(l.enumlabel::text order by l.enumsortorder)
+                 from pg_catalog.pg_enum l where l.enumtypid = t.oid), '{}') as labels
+from within
+join pg_catalog.pg_type t on t.oid = within.oid
+join pg_catalog.pg_namespace n on n.oid = t.typnamespace
+left join pg_catalog.pg_type e on e.typarray = t.oid
+left join pg_catalog.pg_range g on t.oid in (g.rngtypid, g.rngmultitypid);
 
 -- name: keys
 -- Unique indexes over plain columns, whole table, primary key first. Invalid ones do not count.

@@ -136,9 +136,9 @@ def test_whatever_python_writes_without_nul_is_kept_letter_by_letter(value: obje
 
 def test_types_without_a_grammar_are_left_to_the_server() -> None:
     others = [
-        Column(name="v", number=1, type="mood", base="mood", category="e"),
-        Column(name="v", number=1, type="integer[]", base="_int4"),
-        Column(name="v", number=1, type="inet", base="inet"),
+        Column(name="v", number=1, type="pair", base="pair", category="c", kind="c"),
+        Column(name="v", number=1, type="xml[]", base="_xml", element=column("xml")),
+        Column(name="v", number=1, type="point", base="point"),
     ]
     for other in others:
         check = check_for(other, Grammar(trim=True))

@@ -350,4 +350,4 @@ def test_an_interval_says_which_decimals_would_be_rounded() -> None:
     assert one("interval", "1 day 1.2345 ms") == Outcome(
         None, "scale", "1 day 1.2345 ms has the decimals .2345 ms, which interval would round"
     )
-    assert of("interval", " 1 day ", "", "1.50 s") == [" 1 day ", "", "1.50 s"]
+    assert of("interval", " 1 day ", "", "1.50 s") == ["1 day", "22P02", "1.50 s"]
