@@ -14,8 +14,8 @@ import pytest
 from psycopg import sql
 
 from penstock import LoadResult, load_table
-from tests.fixtures.postgres import Database
 from tests.fixtures.literals import LITERALS, READ_AS, SETUP
+from tests.fixtures.postgres import Database
 from tests.fixtures.values import VALUES
 
 ALL = VALUES | LITERALS
