@@ -60,6 +60,23 @@ def test_exact_copies_are_ignored_and_conflicts_are_not(
     assert {reason.code for reason in result.reasons} == {"23505"}
 
 
+@pytest.mark.parametrize("type_sql", KEYS)
+def test_upsert_finds_rows_by_such_keys_and_leaves_equal_ones(
+    database: Database, tmp_path: Path, type_sql: str
+) -> None:
+    one, two, _ = KEYS[type_sql]
+    with database.connect() as connection:
+        connection.execute(SETUP)
+        connection.execute(f"create table t (k {type_sql} primary key, n int)".encode())
+    first, second = tmp_path / "first.csv", tmp_path / "second.csv"
+    for path, number in ((first, 1), (second, 2)):
+        with path.open("w", encoding="utf-8", newline="") as file:
+            csv.writer(file).writerows([["k", "n"], [one, 1], [two, number]])
+    load_table(database.engine(), first, "t")
+    result = load_table(database.engine(), second, "t", mode="upsert")
+    assert (result.inserted, result.updated, result.unchanged) == (0, 1, 1)
+
+
 def test_a_domains_check_is_found_by_set_and_does_not_stop_the_copies(
     database: Database, tmp_path: Path
 ) -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import csv
+from datetime import date
+from decimal import Decimal
 from pathlib import Path
 
+import polars as pl
 import pytest
 from psycopg import sql
 
@@ -194,3 +197,23 @@ def test_all_other_types_can_be_judged(database: Database) -> None:
         columns = read_table(connection, "t").columns
     assert {column.name: column.unjudged for column in columns if column.unjudged} == {}
     refuse_unjudged(columns)
+
+
+def test_the_list_columns_of_a_frame_fill_arrays(database: Database) -> None:
+    with database.connect() as connection:
+        connection.execute(
+            "create table t (n int, a int[], b text[], c date[], d numeric(5,2)[], e bool[][])"
+        )
+    frame = pl.DataFrame(
+        {
+            "n": [1, 2],
+            "a": [[1, None, 3], []],
+            "b": [['a "b"', "c,d", ""], [None, "NULL"]],
+            "c": [[date(2024, 2, 29)], None],
+            "d": [[Decimal("1.50")], [Decimal("999.99"), None]],
+            "e": [[[True], [False]], [[None, True]]],
+        }
+    )
+    assert load_table(database.engine(), frame, "t").inserted == 2
+    with database.connect() as connection:
+        assert connection.execute("select * from t order by n").fetchall() == frame.rows()

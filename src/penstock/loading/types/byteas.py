@@ -42,6 +42,4 @@ def _judge(text: str) -> Verdict:
     if match.end() < len(text):
         wrong = shown(text[match.end()])
         return refuse("22023", f"{wrong} at character {match.end() + 1} is no hexadecimal digit")
-    return refuse(
-        "22023", f"{len(match[1])} hexadecimal digits: half a byte is too few or too many"
-    )
+    return refuse("22023", f"{len(match[1])} hexadecimal digits: the last byte is half a byte")

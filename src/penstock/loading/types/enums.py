@@ -34,7 +34,7 @@ def enum_check(column: Column, grammar: Grammar) -> Check:
         if stripped in labels:
             if grammar.trim:
                 return Verdict(stripped, change="trimmed")
-            return refuse("22P02", f"{shown(text)} is not a label of {column.beneath}: --trim")
+            return refuse("22P02", f"{shown(text)} is not a label of {column.type}: --trim")
         close = difflib.get_close_matches(stripped.lower(), list(near), n=1)
         hint = null_hint(text)
         if close:
@@ -42,7 +42,7 @@ def enum_check(column: Column, grammar: Grammar) -> Check:
         elif not hint:
             more = ", …" if len(labels) > _LISTED else ""
             hint = f" ({', '.join(labels[:_LISTED])}{more})"
-        return refuse("22P02", f"{shown(text)} is not a label of {column.beneath}{hint}")
+        return refuse("22P02", f"{shown(text)} is not a label of {column.type}{hint}")
 
     raw = pl.col(column.name)
     suspect = raw.is_not_null() & ~raw.is_in(labels).fill_null(True)

@@ -114,7 +114,7 @@ def _write(
         if low is not None and high is not None:
             if _size(low) > _size(high):
                 return refuse(
-                    "22000", f"the range from {low.text} ends before that, at {high.text}"
+                    "22000", f"the range from {low.text} to {high.text} ends before it begins"
                 )
             if _size(low) == _size(high) and one.marks != "[]":
                 written.append("empty")

@@ -57,7 +57,9 @@ def _judge(text: str) -> Verdict:
             return refuse("22P02", reason + null_hint(text))
         word = match["bare"] or _ESCAPE.sub(lambda m: m[1] or "'", match["quoted"])
         if word in seen:
-            return refuse("duplicate_key", f"the word {shown(word)} stands twice")
+            return refuse(
+                "duplicate_key", f"the word {shown(word)} stands twice, tsvector keeps one"
+            )
         seen.add(word)
         positions = [int(one.rstrip("ABCDabcd")) for one in (match["positions"] or "0").split(",")]
         if why := _wrong(positions):
