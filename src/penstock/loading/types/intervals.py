@@ -59,9 +59,11 @@ _UNITS = {
     "microsecond": ("us usec usecs useconds microsecond microseconds", "seconds", 0.000001),
 }
 _UNIT_OF = {name: unit for unit, (names, _, _) in _UNITS.items() for name in names.split()}
+#: Seconds with decimals, and clocks, say these already.
+_NO_PARTS = [("millisecond", 0.0), ("microsecond", 0.0)]
 #: What an interval has room for, a little less than PostgreSQL's 4, 4 and 8 bytes.
 _ROOM = {"months": 2**31 - 10, "days": 2**31 - 10_000, "seconds": 9_223_372_036_854 - 100_000}
-_COUNT = r"(?:[0-9]{1,18}(?:\.[0-9]+)?|\.[0-9]+)"
+_COUNT = r"[0-9]{1,18}(?:\.[0-9]+)?"
 _PART = re.compile(
     rf"(?P<sign>[+-]?)(?:(?P<hours>[0-9]{{1,10}}):(?P<minutes>[0-5][0-9])"
     rf"(?::(?P<seconds>[0-5][0-9])(?:\.[0-9]+)?)?"
@@ -140,10 +142,14 @@ def _counts(text: str) -> list[tuple[str, float]]:
         if match["hours"]:
             names = ("hour", "minute", "second")
             found += zip(names, (float(match[f"{n}s"] or 0) for n in names), strict=True)
+            found += _NO_PARTS
         elif match["years"]:
             found += [("year", float(match["years"])), ("month", float(match["months"]))]
         elif match["unit"] in _UNIT_OF:
-            found.append((_UNIT_OF[match["unit"]], float(match["count"])))
+            unit, count = _UNIT_OF[match["unit"]], float(match["count"])
+            found.append((unit, count))
+            if unit == "second" and not count.is_integer():
+                found += _NO_PARTS
         else:
             return []
     return found
