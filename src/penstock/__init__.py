@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from penstock.loading.together import unit
     from penstock.model.options import Budget, LoadMode, OrphanPolicy, Progress
     from penstock.model.result import LoadResult, ReasonCount
+    from penstock.postgres.here import database
 
 _HOMES = {
     "BalanceError": "penstock.errors",
@@ -45,6 +46,7 @@ _HOMES = {
     "TryAgain": "penstock.errors",
     "UsageError": "penstock.errors",
     "clear_tables": "penstock.loading.clear",
+    "database": "penstock.postgres.here",
     "load_star": "penstock.loading.load",
     "load_table": "penstock.loading.load",
     "unit": "penstock.loading.together",
@@ -68,6 +70,7 @@ __all__ = [
     "TryAgain",
     "UsageError",
     "clear_tables",
+    "database",
     "load_star",
     "load_table",
     "unit",

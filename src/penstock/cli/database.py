@@ -52,21 +52,15 @@ def database(dsn: str | None) -> Database:
     """
     import logging
 
-    from penstock.postgres.connection import normalise
-    from penstock.project.target import where_to
+    from penstock.postgres.here import find
 
     # Libraries' logs are for programs; where nobody listens, Python would print them on stderr.
     logging.getLogger().addHandler(logging.NullHandler())
-    where = where_to(dsn)
-    if where.folder is None:
-        conninfo = normalise(where.dsn)
-        return Database(conninfo, label_of(conninfo), where.source)
-    from penstock.postgres.embedded import Cluster
-
-    cluster = Cluster.of_project(where.folder)
-    started = cluster.start()
-    source = f"embedded, {from_here(cluster.folder)}"
-    return Database(cluster.url, label_of(cluster.url), source, started)
+    found = find(dsn)
+    source = found.source
+    if found.folder is not None:
+        source = f"{source}, {from_here(found.folder)}"
+    return Database(found.conninfo, label_of(found.conninfo), source, found.started)
 
 
 def label_of(conninfo: str) -> str:

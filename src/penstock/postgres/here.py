@@ -1,0 +1,61 @@
+"""The database of the current folder: that of its settings, or the server of its own.
+
+Not for: reading settings (`project.target`), nor messages about them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from penstock.postgres.connection import normalise
+from penstock.postgres.embedded import Cluster
+from penstock.project.target import where_to
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A database that is meant.
+
+    Attributes:
+        conninfo: Opens a connection; may hold a password, not shown by `repr`.
+        source: What named it: `--dsn`, `PENSTOCK_DSN`, `POSTGRES_*`, `embedded`.
+        folder: Of the embedded server's cluster, or None.
+        started: True where that server had to be started.
+    """
+
+    conninfo: str = field(repr=False)
+    source: str
+    folder: Path | None = None
+    started: bool = False
+
+
+def find(dsn: str | None) -> Found:
+    """The database that is meant; the folder's own server is started where it is that.
+
+    Args:
+        dsn: What `--dsn` said, or None.
+
+    Raises:
+        UsageError: Nothing says which database, or its connection string cannot be read.
+        TargetError: The folder's own server does not start.
+    """
+    where = where_to(dsn)
+    if where.folder is None:
+        return Found(normalise(where.dsn), where.source)
+    cluster = Cluster.of_project(where.folder)
+    started = cluster.start()
+    return Found(cluster.url, where.source, cluster.folder, started)
+
+
+def database() -> str:
+    """The connection string of the database that the command line would use in this folder.
+
+    `PENSTOCK_DSN`; else `POSTGRES_HOST` and its kin, also from `.env`; else the folder's own
+    embedded server, which is started where it does not run. It may hold a password.
+
+    Raises:
+        UsageError: Nothing says which database.
+        TargetError: The folder's own server does not start.
+    """
+    return find(None).conninfo
