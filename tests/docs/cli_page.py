@@ -36,7 +36,18 @@ def commands() -> Iterator[tuple[str, Any]]:
 
 
 def _place(name: str) -> int:
-    order = ("load", "load-star", "clear", "rejects", "runs", "doctor", "migrate", "roles", "pg")
+    order = (
+        "load",
+        "load-star",
+        "clear",
+        "new",
+        "rejects",
+        "runs",
+        "doctor",
+        "migrate",
+        "roles",
+        "pg",
+    )
     return order.index(name)
 
 

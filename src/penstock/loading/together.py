@@ -16,6 +16,7 @@ from penstock.model.result import LoadResult
 from penstock.postgres.connection import Target, target_of
 
 if TYPE_CHECKING:
+    import psycopg
     import sqlalchemy
 
 
@@ -32,6 +33,11 @@ class LoadUnit:
         self._options = options
         self._run = RunRecord("unit")
         self._over = False
+
+    @property
+    def connection(self) -> psycopg.Connection[Any]:
+        """For statements of your own in the same transaction; do not commit it."""
+        return self._target.connection
 
     def load(self, source: Any, table: str | None = None, **options: Any) -> LoadResult:
         """Load one table; arguments, result and errors as those of `load_table`.
