@@ -17,6 +17,11 @@ from typing import BinaryIO, Protocol
 import zstandard
 
 from penstock.errors import SourceError
+from penstock.formats.zipped import Member
+
+#: What a reader takes: a file, a member of a zip archive, or a binary stream read from where it
+#: stands.
+Given = str | Path | Member | BinaryIO
 
 #: Stored bytes read at a time where they are compressed.
 _STORED_PIECE = 64 << 10
@@ -156,8 +161,8 @@ class Source:
     that ends in `.gz` or `.zst` must hold what it says.
 
     Args:
-        path_or_stream: A file, or an open binary stream, read from where it stands. A stream
-            stays open: it is the caller's.
+        path_or_stream: A file, a member of a zip archive, or an open binary stream, read from
+            where it stands. A stream stays open: it is the caller's.
         name: How messages name it; default the path, or the stream's `name`.
 
     Attributes:
@@ -169,10 +174,14 @@ class Source:
             with the byte offset in the stored file.
     """
 
-    def __init__(self, path_or_stream: str | Path | BinaryIO, *, name: str = "") -> None:
-        if isinstance(path_or_stream, str | Path):
+    def __init__(self, path_or_stream: Given, *, name: str = "") -> None:
+        if isinstance(path_or_stream, Member):
             self.name = name or str(path_or_stream)
-            self._owned: BinaryIO | None = open_file(Path(path_or_stream), self.name)
+            self._owned: BinaryIO | None = path_or_stream.open()
+            stream = self._owned
+        elif isinstance(path_or_stream, str | Path):
+            self.name = name or str(path_or_stream)
+            self._owned = open_file(Path(path_or_stream), self.name)
             stream = self._owned
         else:
             self.name = name or str(getattr(path_or_stream, "name", "") or "stream")

@@ -25,7 +25,15 @@ from penstock.loading.prepare import prepare
 from penstock.loading.star import StarFile, in_order, match_files
 from penstock.loading.steps import Step
 from penstock.loading.unit import Unit
-from penstock.model.options import Budget, CsvOptions, Grammar, LoadMode, LoadOptions, OrphanPolicy
+from penstock.model.options import (
+    Budget,
+    CsvOptions,
+    Format,
+    Grammar,
+    LoadMode,
+    LoadOptions,
+    OrphanPolicy,
+)
 from penstock.model.result import LoadResult
 from penstock.postgres.catalog import nearest
 from penstock.postgres.connection import (
@@ -79,6 +87,8 @@ def options_from(**given: Any) -> LoadOptions:
         if name in given:
             names = given[name]
             given[name] = (names,) if isinstance(names, str) else tuple(names)
+    if given.get("format") is not None:
+        given["format"] = _one_of(Format, given["format"], "format")
     if "mode" in given:
         given["mode"] = _one_of(LoadMode, given["mode"], "mode")
     if "orphans" in given:
@@ -257,7 +267,7 @@ def load_into(
             set_locally(connection, "public")
             tables = []
             for name, source in pairs:
-                inputs: list[Input] = inputs_of(source, options.csv, folder)
+                inputs: list[Input] = inputs_of(source, options, folder)
                 tables.append(prepare(connection, name, inputs, options, ledger=options.ledger))
             if not target.joined:
                 connection.rollback()

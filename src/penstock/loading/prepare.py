@@ -11,10 +11,9 @@ from typing import Any
 import psycopg
 
 from penstock.errors import SourceError, TargetError, UsageError
-from penstock.formats.bytes import Source
 from penstock.ledger import files
 from penstock.loading.columns import Matching, match
-from penstock.loading.inputs import CsvInput, Input
+from penstock.loading.inputs import Input
 from penstock.loading.keys import KEYED, history_key, key_of, scope_of
 from penstock.loading.parents import policies
 from penstock.loading.types.registry import refuse_unjudged
@@ -141,6 +140,7 @@ def prepare(
     for one in kept:
         matching = match(one.columns([*known, *options.columns]), spec, options, one.name)
         refuse_unjudged(matching.columns)
+        one.matched(matching.pairs)
         matched.append((one, matching))
         warnings += one.remarks()
     _same_columns(matched)
@@ -217,7 +217,7 @@ def not_loaded_before(
         inputs: Of one load; a content that several of them have is kept once.
         gone: Loads whose rows are no longer in the table; None without a ledger.
     """
-    sizes = [one.size for one in inputs if isinstance(one, CsvInput)]
+    sizes = [one.size for one in inputs if one.stored]
     known = {} if gone is None else files.known(connection, spec.name, sizes)
     there = {sha: file for sha, file in known.items() if file.load_id not in (gone or ())}
     hashed = {file.size for file in there.values()}
@@ -226,10 +226,10 @@ def not_loaded_before(
     kept: list[Input] = []
     skipped: list[str] = []
     for one in inputs:
-        if one.size not in hashed or not isinstance(one, CsvInput):
+        if one.size not in hashed or not one.stored:
             kept.append(one)
             continue
-        digest = _sha256(one)
+        digest = one.fingerprint()
         if digest in there:
             before = there[digest]
             other = f"as {before.name} " if before.name != one.name else ""
@@ -248,12 +248,3 @@ def _loads_gone(connection: psycopg.Connection[Any], spec: TableSpec) -> frozens
         return frozenset()  # it may have rows that this role does not see
     loads = files.loads(connection, spec.name)
     return frozenset() if not loads or has_rows(connection, spec.name) else loads
-
-
-def _sha256(one: CsvInput) -> str:
-    source = Source(one.path, name=one.name)
-    try:
-        source.drain()
-    finally:
-        source.close()
-    return source.sha256

@@ -15,11 +15,10 @@ import psycopg
 
 from penstock.errors import SourceError, UsageError
 from penstock.formats.csv.header import plain_name
+from penstock.loading.inputs.kinds import ENDINGS
 from penstock.model.table import TableName
 from penstock.postgres.catalog import find_table, loadable_names, nearest, read_spec
 
-#: Endings of files that hold tables.
-_ENDINGS = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".csv.zst", ".tsv.zst")
 _PREFIXES = ("dim", "fact")
 
 
@@ -49,9 +48,9 @@ def match_files(
     """
     if not folder.is_dir():
         raise UsageError(f"There is no folder {folder}")
-    files = sorted(p for p in folder.iterdir() if p.is_file() and p.name.endswith(_ENDINGS))
+    files = sorted(p for p in folder.iterdir() if p.is_file() and p.name.lower().endswith(ENDINGS))
     if not files:
-        raise SourceError(f"{folder} has no file that ends with {', '.join(_ENDINGS[:3])}")
+        raise SourceError(f"{folder} has no file that ends with {', '.join(ENDINGS[:3])}")
     there = loadable_names(connection)
     names = list(tables) if tables else there
     by_table: dict[str, list[Path]] = {}

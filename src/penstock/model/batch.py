@@ -41,7 +41,9 @@ class Malformed:
         row: Its `_row`.
         line: The physical line (from 1) on which it starts.
         raw: Its bytes as they stand in the file, without the line end.
-        code: A rule name: `ragged`, `quote`, `encoding`, `nul`, `too_long`.
+        code: A rule name. Of all text: `encoding`, `nul`, `too_long`. Of CSV: `ragged`, `quote`.
+            Of JSON: `json`, `not_object`, `duplicate_key`, `unknown_key`, `too_deep`,
+            `surrogate`. Of Excel: `cell`, `ragged`. Of fixed width: `short`, `record_kind`.
         reason: Plain words, with what was found and what was expected.
     """
 

@@ -63,6 +63,70 @@ class CsvOptions:
     max_record_bytes: int = DEFAULT_MAX_RECORD_BYTES
 
 
+class Format(StrEnum):
+    """How the bytes of a file are to be read, where its name does not say it."""
+
+    #: Fields with a delimiter between them.
+    CSV = "csv"
+    #: A JSON object on each line.
+    NDJSON = "ndjson"
+    #: One JSON document with an array of objects.
+    JSON = "json"
+    #: Columns of typed values.
+    PARQUET = "parquet"
+    #: A sheet of an Excel workbook (.xlsx).
+    EXCEL = "excel"
+    #: Fields that stand at fixed positions of a line.
+    FIXED = "fixed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JsonOptions:
+    """Where the rows of a JSON document are.
+
+    Attributes:
+        path: Names of the objects' keys, dots between, that lead to the array: `data.items`;
+            None: the document is the array.
+    """
+
+    path: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExcelOptions:
+    """Where the rows of a workbook are.
+
+    Attributes:
+        sheet: Its name, or its number from 1; None: the only one that is not hidden.
+        header_row: The row of the sheet (from 1) that has the names; None: the first that is not
+            blank. Rows above it are no records.
+    """
+
+    sheet: str | int | None = None
+    header_row: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FixedOptions:
+    """Where the fields of a line stand.
+
+    Attributes:
+        fields: (name, first, last): positions in characters, from 1, both included.
+        kind: First and last position of the text that says what kind of record a line is; None:
+            every line is a row.
+        details: Kinds of the records that are rows.
+        headers: Kinds of the records that stand before them, and are left out.
+        trailers: Kind -> first and last position of the number of rows, or None where it has
+            none. Where a trailer is declared, the file must end with one.
+    """
+
+    fields: tuple[tuple[str, int, int], ...]
+    kind: tuple[int, int] | None = None
+    details: tuple[str, ...] = ()
+    headers: tuple[str, ...] = ()
+    trailers: Mapping[str, tuple[int, int] | None] = field(default_factory=dict)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grammar:
     """How values are written in the input, where it is not the default.
@@ -150,7 +214,12 @@ class LoadOptions:
             removed.
         max_deletes: How many rows `sync` may remove or mark, a share of those within or a number;
             None: not more than half, unless `allow_shrink`.
-        csv: How the files are written.
+        format: How files are read; None: as their names say, CSV where they say nothing.
+        csv: How CSV files are written. `columns`, `encoding` and `max_record_bytes` hold for all
+            files of text.
+        json: Where the rows of JSON documents are.
+        excel: Where the rows of workbooks are.
+        fixed: Where fields stand in files of fixed width; None: there are no such files.
         grammar: How the values are written.
         columns: Source column -> target column, where names differ.
         ignore_extra: True: source columns that the table does not have are left out.
@@ -176,7 +245,11 @@ class LoadOptions:
     within: Mapping[str, str] = field(default_factory=dict)
     missing: Mapping[str, object] = field(default_factory=dict)
     max_deletes: Budget | None = None
+    format: Format | None = None
     csv: CsvOptions = field(default_factory=CsvOptions)
+    json: JsonOptions = field(default_factory=JsonOptions)
+    excel: ExcelOptions = field(default_factory=ExcelOptions)
+    fixed: FixedOptions | None = None
     grammar: Grammar = field(default_factory=Grammar)
     columns: Mapping[str, str] = field(default_factory=dict)
     ignore_extra: bool = False

@@ -14,7 +14,7 @@ import pytest
 
 from penstock.errors import SourceError, UsageError
 from penstock.loading.inputs import CsvInput, inputs_of
-from penstock.model.options import CsvOptions
+from penstock.model.options import LoadOptions
 
 CONTENT = b"k,v\n1,a\n2,b\n"
 
@@ -46,7 +46,7 @@ def test_a_named_pipe_is_read_once_and_keeps_its_name(tmp_path: Path, spool: Pat
     os.mkfifo(pipe)
     writer = threading.Thread(target=pipe.write_bytes, args=(CONTENT,))
     writer.start()
-    (one,) = inputs_of(pipe, CsvOptions(), lambda: spool)
+    (one,) = inputs_of(pipe, LoadOptions(), lambda: spool)
     writer.join(timeout=10)
     assert (one.name, one.size) == (str(pipe), len(CONTENT))
     assert rows_of(one) == rows_of(one) == [("1", "a"), ("2", "b")]
@@ -58,7 +58,7 @@ def test_an_unnamed_pipe_among_files_is_an_input_like_them(tmp_path: Path, spool
     reading, writing = os.pipe()
     os.write(writing, CONTENT)
     os.close(writing)
-    found = inputs_of([path, f"/dev/fd/{reading}"], CsvOptions(), lambda: spool)
+    found = inputs_of([path, f"/dev/fd/{reading}"], LoadOptions(), lambda: spool)
     os.close(reading)
     by_name = {one.name: rows_of(one) for one in found}
     assert by_name == {
@@ -71,12 +71,12 @@ def test_an_unnamed_pipe_among_files_is_an_input_like_them(tmp_path: Path, spool
 @pytest.mark.usefixtures("small_files")
 def test_a_full_folder_for_copies_is_named_with_tmpdir(spool: Path) -> None:
     with pytest.raises(SourceError) as caught:
-        inputs_of(io.BytesIO(bytes(3 << 20)), CsvOptions(), lambda: spool)
+        inputs_of(io.BytesIO(bytes(3 << 20)), LoadOptions(), lambda: spool)
     assert str(spool) in caught.value.message
     assert "TMPDIR" in caught.value.message
     frames = (pl.DataFrame({"k": range(200_000)}) for _ in range(2))
     with pytest.raises(SourceError, match="TMPDIR") as caught:
-        inputs_of(frames, CsvOptions(), lambda: spool)
+        inputs_of(frames, LoadOptions(), lambda: spool)
     assert str(spool) in caught.value.message
 
 
@@ -86,7 +86,7 @@ def test_a_folder_for_copies_that_cannot_be_made_is_named(tmp_path: Path) -> Non
         raise AssertionError
 
     with pytest.raises(SourceError, match=r"gone/private: No such file .*TMPDIR"):
-        inputs_of(io.BytesIO(CONTENT), CsvOptions(), make)
+        inputs_of(io.BytesIO(CONTENT), LoadOptions(), make)
 
 
 def test_a_stream_that_breaks_is_not_blamed_on_the_copy(spool: Path) -> None:
@@ -95,15 +95,15 @@ def test_a_stream_that_breaks_is_not_blamed_on_the_copy(spool: Path) -> None:
             raise OSError(5, "Input/output error")
 
     with pytest.raises(SourceError, match=r"stream: cannot be read: .*Input/output error"):
-        inputs_of(Broken(), CsvOptions(), lambda: spool)
+        inputs_of(Broken(), LoadOptions(), lambda: spool)
 
 
 @pytest.mark.parametrize("source", [{"k": [1]}, b"k,v\n", 7, None])
 def test_what_is_no_source_is_refused_by_its_type(source: object, spool: Path) -> None:
     with pytest.raises(UsageError, match=f"A load reads a path, .* not {type(source).__name__}"):
-        inputs_of(source, CsvOptions(), lambda: spool)
+        inputs_of(source, LoadOptions(), lambda: spool)
 
 
 def test_an_empty_list_is_nothing_to_load(spool: Path) -> None:
     with pytest.raises(UsageError, match="nothing to load"):
-        inputs_of([], CsvOptions(), lambda: spool)
+        inputs_of([], LoadOptions(), lambda: spool)

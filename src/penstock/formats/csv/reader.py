@@ -11,12 +11,12 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import Self
 
 import polars as pl
 
 from penstock.errors import BalanceError, SourceError, UsageError
-from penstock.formats.bytes import Source
+from penstock.formats.bytes import Given, Source
 from penstock.formats.csv.careful import CarefulReader
 from penstock.formats.csv.dialect import Dialect, check_characters
 from penstock.formats.csv.fast import FastReader
@@ -30,6 +30,7 @@ from penstock.formats.csv.header import (
 )
 from penstock.formats.csv.parsed import Parsed, encoding, is_text
 from penstock.formats.csv.text import Text
+from penstock.formats.zipped import Member
 from penstock.model.batch import LINE, ROW, Batch, Malformed, row_id
 from penstock.model.options import CsvOptions
 
@@ -62,7 +63,7 @@ class CsvReader:
 
     def __init__(
         self,
-        path_or_stream: str | Path | BinaryIO,
+        path_or_stream: Given,
         options: CsvOptions,
         *,
         known: Collection[str] = (),
@@ -326,8 +327,8 @@ class CsvReader:
             raise UsageError(f"{self.name}: has no record with _row {min(missing)}.")
         return found
 
-    def _from_start(self) -> str | Path | BinaryIO:
-        if isinstance(self._given, str | Path):
+    def _from_start(self) -> Given:
+        if isinstance(self._given, str | Path | Member):
             return self._given
         if self._start is None:
             raise SourceError(f"{self.name}: a stream that cannot be read a second time.")
@@ -335,9 +336,9 @@ class CsvReader:
         return self._given
 
 
-def _position(given: str | Path | BinaryIO) -> int | None:
+def _position(given: Given) -> int | None:
     """Where a stream stands, if it can be set back to it."""
-    if isinstance(given, str | Path) or not given.seekable():
+    if isinstance(given, str | Path | Member) or not given.seekable():
         return None
     return given.tell()
 
