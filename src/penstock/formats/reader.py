@@ -70,8 +70,9 @@ def fetch_from(again: Reader, rows: Collection[int], sha256: str) -> dict[int, R
     """
     missing = set(rows)
     found: dict[int, Record] = {}
+    batches = again.batches()  # kept: when it ends, the file is closed
     with closing(again):
-        for batch in again.batches() if missing else ():
+        for batch in batches if missing else ():
             _pick(batch, missing, found)
             if not missing:
                 break

@@ -30,6 +30,7 @@ from penstock.model.options import (
     CsvOptions,
     Format,
     Grammar,
+    JsonOptions,
     LoadMode,
     LoadOptions,
     OrphanPolicy,
@@ -70,6 +71,8 @@ def options_from(**given: Any) -> LoadOptions:
     if csv.get("encoding") is not None:
         _check_encoding(csv["encoding"])
     grammar = {name: given.pop(name) for name in list(given) if name in _GRAMMAR}
+    if "json_path" in given:
+        given["json"] = JsonOptions(path=given.pop("json_path"))
     columns = given.pop("columns", None)
     if columns is not None:
         if isinstance(columns, Mapping):

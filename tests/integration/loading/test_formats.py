@@ -85,3 +85,18 @@ def test_numbers_of_json_are_not_read_as_declared_for_text(shop: Database, tmp_p
     path.write_text('{"id":1,"name":"a","amount":1.234}\n', encoding="utf-8")
     with pytest.raises(UsageError, match="Load it apart"):
         load_table(shop.engine(), path, numbers="1.234,56")
+
+
+def test_a_json_document_lands_from_its_path(shop: Database, tmp_path: Path) -> None:
+    path = tmp_path / "orders.json"
+    path.write_text(
+        '{"page": 1, "data": {"orders": [\n{"id": 1, "name": "a", "amount": 0.10},\n'
+        '{"id": 2, "name": "b", "amount": 5000},\n{"id": 3, "name": null}, 5]}}',
+        encoding="utf-8",
+    )
+    with pytest.raises(SourceError, match="--json-path"):
+        load_table(shop.engine(), path)
+    result = load_table(shop.engine(), path, json_path="data.orders", max_rejects="all")
+    assert rows(shop, "id, name, amount::text") == [(1, "a", "0.10")]
+    assert codes(result) == {("amount", "23514"): 1, ("name", "23502"): 1, ("", "not_object"): 1}
+    assert [line for _, line, _, _ in waiting(shop)] == [3, 4, 4]

@@ -59,7 +59,7 @@ class NdjsonReader:
     """One NDJSON file, read once from beginning to end in flat memory.
 
     Args:
-        given: A file, or a binary stream read from where it stands; compressed or not.
+        given: A file, compressed or not; or a binary stream, which `fetch` cannot read again.
         rows: How objects become rows.
         file: Number of the file within the load, from 0.
         name: How messages name it; default the path.

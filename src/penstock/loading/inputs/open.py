@@ -126,7 +126,13 @@ def _csv(where: Where, file: int, options: LoadOptions, name: str) -> Input:
 
 
 def _ndjson(where: Where, file: int, options: LoadOptions, name: str) -> Input:
-    return JsonInput(where, file, _json_rows(options, name), name)
+    return JsonInput(where, file, _json_rows(options, name), name=name)
+
+
+def _json(where: Where, file: int, options: LoadOptions, name: str) -> Input:
+    path = options.json.path
+    keys = () if path is None else tuple(path.split("."))
+    return JsonInput(where, file, _json_rows(options, name), keys, name)
 
 
 def _json_rows(options: LoadOptions, name: str) -> JsonRows:
@@ -142,4 +148,5 @@ def _json_rows(options: LoadOptions, name: str) -> JsonRows:
 _MAKERS: Mapping[Format, Callable[[Where, int, LoadOptions, str], Input]] = {
     Format.CSV: _csv,
     Format.NDJSON: _ndjson,
+    Format.JSON: _json,
 }

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from penstock.formats.bytes import Source
 from penstock.formats.csv.reader import CsvReader
+from penstock.formats.jsons.document import DocumentReader
 from penstock.formats.jsons.lines import JsonRows, NdjsonReader
 from penstock.formats.reader import Reader
 from penstock.formats.zipped import Member
@@ -113,11 +114,27 @@ class CsvInput(StoredInput):
 
 
 class JsonInput(StoredInput):
-    """A file of JSON objects, one a line."""
+    """A file of JSON objects: one a line, or the elements of an array.
 
-    def __init__(self, where: Where, file: int, rows: JsonRows, name: str = "") -> None:
+    Args:
+        where: The file.
+        file: Its number in the load, from 0.
+        rows: How objects become rows.
+        path: Keys that lead to the array of a document; None: an object on each line.
+        name: How messages name it; default the path.
+    """
+
+    def __init__(
+        self,
+        where: Where,
+        file: int,
+        rows: JsonRows,
+        path: Sequence[str] | None = None,
+        name: str = "",
+    ) -> None:
         super().__init__(where, file, name)
         self._rows = rows
+        self._path = path
 
     def matched(self, pairs: Sequence[tuple[str, Column]]) -> None:
         """A column of JSON keeps a value's JSON: the string "12" is not the number 12."""
@@ -128,6 +145,7 @@ class JsonInput(StoredInput):
         )
 
     def _open(self) -> Reader:
-        return NdjsonReader(
-            self.where, replace(self._rows, known=self._known), file=self.file, name=self.name
-        )
+        rows = replace(self._rows, known=self._known)
+        if self._path is None:
+            return NdjsonReader(self.where, rows, file=self.file, name=self.name)
+        return DocumentReader(self.where, rows, self._path, file=self.file, name=self.name)
