@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import gzip
+import subprocess
+import sys
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from penstock import LoadResult, SourceError, UsageError, load_table
@@ -100,3 +105,80 @@ def test_a_json_document_lands_from_its_path(shop: Database, tmp_path: Path) -> 
     assert rows(shop, "id, name, amount::text") == [(1, "a", "0.10")]
     assert codes(result) == {("amount", "23514"): 1, ("name", "23502"): 1, ("", "not_object"): 1}
     assert [line for _, line, _, _ in waiting(shop)] == [3, 4, 4]
+
+
+def test_parquet_keeps_its_types_exactly(shop: Database, tmp_path: Path) -> None:
+    path = tmp_path / "orders.parquet"
+    big = Decimal("12345678901234567890123456789.123456789")
+    pl.DataFrame(
+        {
+            "id": [1, 2, 3, 2**40],
+            "name": ["a", "b", None, "d"],
+            "amount": [0.1, 7.349, 1.0, 1.0],
+            "day": [date(2024, 2, 29)] * 4,
+            "big": pl.Series([big] * 4, dtype=pl.Decimal(38, 9)),
+            "extra": [{"k": [1, 2]}] * 4,
+            "ok": [True, None, False, None],
+        }
+    ).write_parquet(path, row_group_size=2)
+    result = load_table(shop.engine(), path, max_rejects="all")
+    assert rows(shop, "id, name, amount, day, big, extra::text, ok") == [
+        (1, "a", Decimal("0.10"), date(2024, 2, 29), big, '{"k": [1, 2]}', True)
+    ]
+    assert codes(result) == {("amount", "scale"): 1, ("name", "23502"): 1, ("id", "22003"): 1}
+    with shop.connect() as connection:
+        found = connection.execute("select record, raw from penstock.rejects order by 1").fetchall()
+    assert [record for record, _ in found] == [2, 3, 4]
+    assert load_table(shop.engine(), path).skipped
+
+
+def test_what_the_server_refuses_of_parquet_is_read_again(shop: Database, tmp_path: Path) -> None:
+    path = tmp_path / "orders.parquet"
+    frame = pl.DataFrame({"id": range(150_000), "name": ["a"] * 150_000, "amount": [1.0] * 150_000})
+    frame[149_000, "amount"] = 5000.0
+    frame[149_001, "id"] = 7
+    frame[149_001, "name"] = "b"
+    frame.write_parquet(path)
+    result = load_table(shop.engine(), path)
+    assert (result.inserted, codes(result)) == (
+        149_998, {("amount", "23514"): 1, ("id", "23505"): 1},
+    )  # fmt: skip
+    with shop.connect() as connection:
+        found = connection.execute("select record from penstock.rejects order by 1").fetchall()
+    assert found == [(149_001,), (149_002,)]
+
+
+def test_zones_and_fractions_of_parquet_are_not_lost(database: Database, tmp_path: Path) -> None:
+    with database.connect() as connection:
+        connection.execute("create table t (at timestamptz, plain timestamp)")
+    path = tmp_path / "t.parquet"
+    at = datetime(2024, 7, 1, 12, 0, 0, 123456, tzinfo=UTC)
+    pl.DataFrame(
+        {
+            "at": pl.Series([at, at]).dt.convert_time_zone("Europe/Paris"),
+            "plain": pl.Series([1, 1000], dtype=pl.Int64).cast(pl.Datetime("ns")),
+        }
+    ).write_parquet(path)
+    result = load_table(database.engine(), path, max_rejects="all")
+    assert (result.inserted, result.quarantined) == (1, 1)  # a nanosecond has no place
+    with database.connect() as connection:
+        (row,) = connection.execute("select at, plain::text from t").fetchall()
+    assert row == (at, "1970-01-01 00:00:00.000001")
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1 no such thing PAR1", b"id,name\n1,a\n"])
+def test_what_is_no_parquet_is_an_error(shop: Database, tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "orders.parquet"
+    path.write_bytes(content)
+    with pytest.raises(SourceError, match="cannot be read as Parquet"):
+        load_table(shop.engine(), path)
+
+
+def test_parquet_never_imports_pyarrow(shop: Database, tmp_path: Path) -> None:
+    path = tmp_path / "orders.parquet"
+    pl.DataFrame({"id": [1], "name": ["a"], "extra": [{"k": 1}]}).write_parquet(path)
+    code = (
+        "import sys, penstock; penstock.load_table(sys.argv[1], sys.argv[2]); "
+        "sys.exit('pyarrow' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code, shop.url, str(path)], check=True)

@@ -20,6 +20,7 @@ from penstock.loading.inputs.frames import FrameInput
 from penstock.loading.inputs.kinds import WHOLE, format_of, refuse_numbers
 from penstock.loading.inputs.protocol import Input
 from penstock.loading.inputs.stored import CsvInput, JsonInput, Where
+from penstock.loading.inputs.typed import ParquetInput
 from penstock.model.options import Format, LoadOptions
 
 
@@ -145,8 +146,19 @@ def _json_rows(options: LoadOptions, name: str) -> JsonRows:
     )
 
 
+def _parquet(where: Where, file: int, options: LoadOptions, name: str) -> Input:
+    del options
+    return ParquetInput(_path(where), file, name)
+
+
+def _path(where: Where) -> Path:
+    assert isinstance(where, Path)  # noqa: S101  a member of these formats was copied
+    return where
+
+
 _MAKERS: Mapping[Format, Callable[[Where, int, LoadOptions, str], Input]] = {
     Format.CSV: _csv,
     Format.NDJSON: _ndjson,
     Format.JSON: _json,
+    Format.PARQUET: _parquet,
 }
