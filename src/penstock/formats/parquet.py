@@ -5,7 +5,6 @@ Polars reads it, so that no second reader of Arrow is needed.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,12 +12,10 @@ from pathlib import Path
 import polars as pl
 
 from penstock.errors import SourceError
-from penstock.formats.bytes import open_file
-from penstock.formats.reader import changed
+from penstock.formats.reader import changed, state_of
 
 #: Rows read together; only the row groups that they are in are looked at.
 SLICE = 100_000
-_HASHED = 1 << 20
 
 
 class ParquetFile:
@@ -41,7 +38,7 @@ class ParquetFile:
     def __init__(self, path: Path, name: str) -> None:
         self.name = name
         self._path = path
-        self._seen = _state(path)
+        self._seen = state_of(path)
         with self._told():
             self._scan = pl.scan_parquet(path, glob=False, hive_partitioning=False)
             self.schema = dict(self._scan.collect_schema())
@@ -64,7 +61,7 @@ class ParquetFile:
         Raises:
             SourceError: It was written to since.
         """
-        if _state(self._path) != self._seen:
+        if state_of(self._path) != self._seen:
             raise changed(self.name)
 
     @contextmanager
@@ -78,24 +75,3 @@ class ParquetFile:
                 "with plainer types.",
                 code="corrupt",
             ) from error
-
-
-def sha256_of(path: Path, name: str) -> str:
-    """Hexadecimal SHA-256 of a file.
-
-    Raises:
-        SourceError: It cannot be read.
-    """
-    digest = hashlib.sha256()
-    with open_file(path, name) as stream:
-        while piece := stream.read(_HASHED):
-            digest.update(piece)
-    return digest.hexdigest()
-
-
-def _state(path: Path) -> tuple[int, int, int]:
-    try:
-        now = path.stat()
-    except OSError:
-        return (0, 0, 0)  # what opens it says what is wrong
-    return (now.st_ino, now.st_size, now.st_mtime_ns)

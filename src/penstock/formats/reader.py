@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from contextlib import closing
+from pathlib import Path
 from typing import Protocol
 
 from penstock.errors import SourceError, UsageError
@@ -108,3 +109,12 @@ def _pick(batch: Batch, missing: set[int], found: dict[int, Record]) -> None:
         if malformed.row in missing:
             found[malformed.row] = (malformed.line, malformed.raw, {})
             missing.discard(malformed.row)
+
+
+def state_of(path: Path) -> tuple[int, int, int]:
+    """What changes when a file is written to or replaced."""
+    try:
+        now = path.stat()
+    except OSError:
+        return (0, 0, 0)  # what opens it says what is wrong
+    return (now.st_ino, now.st_size, now.st_mtime_ns)

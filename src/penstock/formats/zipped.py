@@ -52,7 +52,7 @@ class Member:
         Raises:
             SourceError: The archive is gone or damaged; also while reading.
         """
-        with _told(str(self.archive)):
+        with telling(str(self.archive)):
             archive = zipfile.ZipFile(self.archive)
             try:
                 stream = archive.open(self.name)
@@ -75,7 +75,7 @@ class _Unpacked(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         view = memoryview(buffer)
-        with _told(self._told_as):
+        with telling(self._told_as):
             piece = self._stream.read(len(view))
         view[: len(piece)] = piece
         return len(piece)
@@ -94,7 +94,7 @@ def members(path: Path) -> list[Member]:
         SourceError: It is no zip archive, has no files, or a member is encrypted, packed as no
             data is packed, or no plain file.
     """
-    with _told(str(path)), zipfile.ZipFile(path) as archive:
+    with telling(str(path)), zipfile.ZipFile(path) as archive:
         infos = [info for info in archive.infolist() if not info.is_dir() and not _noise(info)]
     if not infos:
         raise SourceError(f"{path}: the archive has no files.", code="empty")
@@ -138,8 +138,8 @@ def _by_name(info: zipfile.ZipInfo) -> str:
 
 
 @contextmanager
-def _told(name: str) -> Iterator[None]:
-    """Damage to an archive as an error of the source."""
+def telling(name: str) -> Iterator[None]:
+    """Damage to an archive as an error of the source, which begins with `name`."""
     try:
         yield
     except FileNotFoundError as error:

@@ -28,6 +28,7 @@ from penstock.loading.unit import Unit
 from penstock.model.options import (
     Budget,
     CsvOptions,
+    ExcelOptions,
     Format,
     Grammar,
     JsonOptions,
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     Where = str | sqlalchemy.Engine | sqlalchemy.Connection
 
 _CSV = {one.name for one in fields(CsvOptions)}
+_EXCEL = {one.name for one in fields(ExcelOptions)}
 _GRAMMAR = {one.name for one in fields(Grammar)}
 #: Python's codecs for names of hosts and for its own source code.
 _NOT_OF_FILES = ("idna", "punycode", "unicode-escape", "raw-unicode-escape", "undefined")
@@ -73,6 +75,7 @@ def options_from(**given: Any) -> LoadOptions:
     grammar = {name: given.pop(name) for name in list(given) if name in _GRAMMAR}
     if "json_path" in given:
         given["json"] = JsonOptions(path=given.pop("json_path"))
+    excel = {name: given.pop(name) for name in _EXCEL if name in given}
     columns = given.pop("columns", None)
     if columns is not None:
         if isinstance(columns, Mapping):
@@ -103,7 +106,9 @@ def options_from(**given: Any) -> LoadOptions:
     unknown = sorted(set(given) - known)
     if unknown:
         raise UsageError(f"There is no option {', '.join(unknown)}")
-    return LoadOptions(csv=CsvOptions(**csv), grammar=Grammar(**grammar), **given)
+    return LoadOptions(
+        csv=CsvOptions(**csv), excel=ExcelOptions(**excel), grammar=Grammar(**grammar), **given
+    )
 
 
 def _one_of(kind: type[Any], value: Any, what: str) -> Any:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+import xlsxwriter
 
 from penstock import LoadResult, SourceError, UsageError, load_table
 from tests.fixtures.postgres import Database
@@ -182,3 +183,32 @@ def test_parquet_never_imports_pyarrow(shop: Database, tmp_path: Path) -> None:
         "sys.exit('pyarrow' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code, shop.url, str(path)], check=True)
+
+
+def test_a_sheet_lands_and_its_error_cells_wait(shop: Database, tmp_path: Path) -> None:
+    path = tmp_path / "orders.xlsx"
+    book = xlsxwriter.Workbook(str(path), {"default_date_format": "dd.mm.yyyy"})
+    book.add_worksheet("notes")
+    page = book.add_worksheet("orders")
+    page.write_row(2, 0, ["id", "name", "amount", "day", "ok"])
+    page.write_row(3, 0, [1.0, "007", 17850.0 / 1000, date(2024, 2, 29), True])
+    page.write_row(4, 0, [2, "b", 7.349])
+    page.write_row(5, 0, [3, "c"])
+    page.write_formula(5, 2, "=NA()", None, "#N/A")
+    page.write_row(7, 0, [4, "d", 5000])
+    book.close()
+    with pytest.raises(SourceError, match="--sheet NAME: notes, orders"):
+        load_table(shop.engine(), path)
+    options = {"sheet": "orders", "max_rejects": "all"}
+    result = load_table(shop.engine(), path, **options, round=True)
+    assert result.changes == {"rounded": 1}
+    assert rows(shop, "id, name, amount, day, ok") == [
+        (1, "007", Decimal("17.85"), date(2024, 2, 29), True),
+        (2, "b", Decimal("7.35"), None, None),
+    ]
+    assert codes(result) == {("", "cell"): 1, ("amount", "23514"): 1}
+    with shop.connect() as connection:
+        found = connection.execute("select line, reasons[1] from penstock.rejects order by 1")
+        (cell, check) = found.fetchall()
+    assert cell == (6, "C6: the error #N/A")
+    assert check[0] == 8

@@ -20,7 +20,7 @@ from penstock.loading.inputs.frames import FrameInput
 from penstock.loading.inputs.kinds import WHOLE, format_of, refuse_numbers
 from penstock.loading.inputs.protocol import Input
 from penstock.loading.inputs.stored import CsvInput, JsonInput, Where
-from penstock.loading.inputs.typed import ParquetInput
+from penstock.loading.inputs.typed import ExcelInput, ParquetInput
 from penstock.model.options import Format, LoadOptions
 
 
@@ -151,6 +151,11 @@ def _parquet(where: Where, file: int, options: LoadOptions, name: str) -> Input:
     return ParquetInput(_path(where), file, name)
 
 
+def _excel(where: Where, file: int, options: LoadOptions, name: str) -> Input:
+    refuse_numbers(options, name)
+    return ExcelInput(_path(where), file, options.excel, options.csv.columns, name)
+
+
 def _path(where: Where) -> Path:
     assert isinstance(where, Path)  # noqa: S101  a member of these formats was copied
     return where
@@ -161,4 +166,5 @@ _MAKERS: Mapping[Format, Callable[[Where, int, LoadOptions, str], Input]] = {
     Format.NDJSON: _ndjson,
     Format.JSON: _json,
     Format.PARQUET: _parquet,
+    Format.EXCEL: _excel,
 }
