@@ -16,6 +16,7 @@ import psycopg
 from psycopg.pq import TransactionStatus
 
 from penstock.errors import UsageError
+from penstock.formats.fixed.spec import fixed_from
 from penstock.ledger import install
 from penstock.ledger.runs import RunRecord
 from penstock.loading.export import check_path
@@ -75,6 +76,8 @@ def options_from(**given: Any) -> LoadOptions:
     grammar = {name: given.pop(name) for name in list(given) if name in _GRAMMAR}
     if "json_path" in given:
         given["json"] = JsonOptions(path=given.pop("json_path"))
+    if isinstance(given.get("fixed"), str):
+        given["fixed"] = fixed_from(given["fixed"], given.pop("records", None))
     excel = {name: given.pop(name) for name in _EXCEL if name in given}
     columns = given.pop("columns", None)
     if columns is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import subprocess
 import sys
+import zipfile
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -13,7 +14,7 @@ import polars as pl
 import pytest
 import xlsxwriter
 
-from penstock import LoadResult, SourceError, UsageError, load_table
+from penstock import LoadResult, SourceError, UsageError, load_star, load_table
 from tests.fixtures.postgres import Database
 
 TABLE = """
@@ -212,3 +213,64 @@ def test_a_sheet_lands_and_its_error_cells_wait(shop: Database, tmp_path: Path) 
         (cell, check) = found.fetchall()
     assert cell == (6, "C6: the error #N/A")
     assert check[0] == 8
+
+
+FIXED = {"fixed": "id:2-4,name:5-10,amount:11-17", "records": "1:H=header,D=row,T=trailer:2-4"}
+
+
+def test_fixed_width_lands_by_position_and_kind(shop: Database, tmp_path: Path) -> None:
+    path = tmp_path / "orders.dat"
+    lines = ["H20240131", "D  1Müller   1.50", "D  2b     7.349  ", "D  3c", "", "T003"]
+    path.write_bytes("\r\n".join(lines).encode("cp1252"))
+    result = load_table(
+        shop.engine(), path, "orders", encoding="cp1252", max_rejects="all", **FIXED
+    )
+    assert (result.read, result.filtered) == (4, 1)
+    assert rows(shop, "id, name, amount") == [(1, "Müller", Decimal("1.50"))]
+    assert codes(result) == {("amount", "scale"): 1, ("", "short"): 1}
+    with shop.connect() as connection:
+        found = connection.execute("select line, raw from penstock.rejects order by 1").fetchall()
+    assert found == [(3, lines[2].encode()), (4, b"D  3c")]
+
+
+def test_a_trailer_that_counts_other_rows_fails_the_load(shop: Database, tmp_path: Path) -> None:
+    path = tmp_path / "orders.dat"
+    path.write_text("D  1a        1.50\nT002\n", encoding="utf-8")
+    with pytest.raises(SourceError, match="line 2: the trailer says 002, and there are 1 rows"):
+        load_table(shop.engine(), path, "orders", **FIXED)
+    assert rows(shop, "id") == []
+
+
+def test_members_of_an_archive_are_inputs_of_one_load(shop: Database, tmp_path: Path) -> None:
+    path = tmp_path / "orders.zip"
+    pl.DataFrame({"id": [4, 4], "name": ["d", "e"]}).write_parquet(tmp_path / "x.parquet")
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("../../evil.csv", "name,id\na,1\nb,x\n")
+        archive.writestr("b/2.ndjson.gz", gzip.compress(b'{"id":2,"name":"b"}\n{"id":2'))
+        archive.writestr("__MACOSX/._2.ndjson", "noise")
+        archive.write(tmp_path / "x.parquet", "c.parquet")
+    result = load_table(shop.engine(), path, max_rejects="all")
+    assert rows(shop, "id, name") == [(1, "a"), (2, "b"), (4, "d")]
+    assert codes(result) == {("id", "22P02"): 1, ("", "json"): 1, ("id", "23505"): 1}
+    with shop.connect() as connection:
+        found = connection.execute("select source, record from penstock.rejects order by 1")
+        assert found.fetchall() == [
+            (f"{path}:../../evil.csv", 2), (f"{path}:b/2.ndjson.gz", 2), (f"{path}:c.parquet", 2),
+        ]  # fmt: skip
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["orders.zip", "x.parquet"]
+    assert len(load_table(shop.engine(), path).skipped) == 3
+
+
+def test_an_archive_says_which_member_has_no_format(shop: Database, tmp_path: Path) -> None:
+    path = tmp_path / "orders.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("README", "id,name\n1,a\n")
+    with pytest.raises(SourceError, match=r"orders.zip:README.*--format"):
+        load_table(shop.engine(), path)
+    assert load_table(shop.engine(), path, format="csv").inserted == 1
+
+
+def test_a_folder_may_mix_formats(shop: Database, tmp_path: Path) -> None:
+    (tmp_path / "orders.jsonl").write_text('{"id":1,"name":"a"}\n', encoding="utf-8")
+    (result,) = load_star(shop.engine(), tmp_path)
+    assert result.inserted == 1

@@ -38,7 +38,6 @@ def format_of(name: str, options: LoadOptions, *, certain: bool = False) -> Form
 
     Raises:
         SourceError: The format is none of those that can be read.
-        UsageError: `format` is fixed and nothing says where the fields stand.
     """
     lower = name.lower()
     packed = lower.endswith(_PACKED)
@@ -59,8 +58,6 @@ def format_of(name: str, options: LoadOptions, *, certain: bool = False) -> Form
         )
     if found in (None, Format.CSV) and options.format is None and options.fixed is not None:
         found = Format.FIXED
-    if found is Format.FIXED and options.fixed is None:
-        raise UsageError('--format fixed needs the fields: --fixed "id:1-6,name:7-30".')
     if found in WHOLE and packed:
         raise SourceError(
             f"{name}: a {found} file is not read while it is unpacked. Unpack it first.",

@@ -19,7 +19,7 @@ from penstock.loading.inputs.copies import copied, kept
 from penstock.loading.inputs.frames import FrameInput
 from penstock.loading.inputs.kinds import WHOLE, format_of, refuse_numbers
 from penstock.loading.inputs.protocol import Input
-from penstock.loading.inputs.stored import CsvInput, JsonInput, Where
+from penstock.loading.inputs.stored import CsvInput, FixedInput, JsonInput, Where
 from penstock.loading.inputs.typed import ExcelInput, ParquetInput
 from penstock.model.options import Format, LoadOptions
 
@@ -146,6 +146,14 @@ def _json_rows(options: LoadOptions, name: str) -> JsonRows:
     )
 
 
+def _fixed(where: Where, file: int, options: LoadOptions, name: str) -> Input:
+    if options.fixed is None:
+        raise UsageError('--format fixed needs the fields: --fixed "id:1-6,name:7-30".')
+    if options.csv.columns is not None:
+        raise UsageError("--fixed names the columns: of --columns only SOURCE=TARGET goes with it.")
+    return FixedInput(where, file, options.fixed, options.csv, name)
+
+
 def _parquet(where: Where, file: int, options: LoadOptions, name: str) -> Input:
     del options
     return ParquetInput(_path(where), file, name)
@@ -167,4 +175,5 @@ _MAKERS: Mapping[Format, Callable[[Where, int, LoadOptions, str], Input]] = {
     Format.JSON: _json,
     Format.PARQUET: _parquet,
     Format.EXCEL: _excel,
+    Format.FIXED: _fixed,
 }

@@ -10,13 +10,14 @@ from pathlib import Path
 
 from penstock.formats.bytes import Source
 from penstock.formats.csv.reader import CsvReader
+from penstock.formats.fixed.reader import FixedReader
 from penstock.formats.jsons.document import DocumentReader
 from penstock.formats.jsons.lines import JsonRows, NdjsonReader
 from penstock.formats.reader import Reader
 from penstock.formats.zipped import Member
 from penstock.loading.inputs.protocol import Origin
 from penstock.model.batch import Batch
-from penstock.model.options import CsvOptions
+from penstock.model.options import CsvOptions, FixedOptions
 from penstock.model.table import Column
 
 _JSON = ("json", "jsonb")
@@ -149,3 +150,24 @@ class JsonInput(StoredInput):
         if self._path is None:
             return NdjsonReader(self.where, rows, file=self.file, name=self.name)
         return DocumentReader(self.where, rows, self._path, file=self.file, name=self.name)
+
+
+class FixedInput(StoredInput):
+    """A file of fixed width."""
+
+    def __init__(
+        self, where: Where, file: int, fixed: FixedOptions, options: CsvOptions, name: str = ""
+    ) -> None:
+        super().__init__(where, file, name)
+        self._fixed = fixed
+        self._options = options
+
+    def _open(self) -> Reader:
+        return FixedReader(
+            self.where,
+            self._fixed,
+            encoding=self._options.encoding,
+            max_record_bytes=self._options.max_record_bytes,
+            file=self.file,
+            name=self.name,
+        )
