@@ -9,7 +9,7 @@ import pytest
 
 import penstock
 from penstock.errors import PenstockError
-from penstock.model.options import CsvOptions, Grammar, LoadOptions
+from penstock.model.options import CsvOptions, ExcelOptions, Grammar, LoadOptions
 from tests.docs.cli_page import PAGE, commands, options, page
 from tests.fixtures.postgres import Database
 
@@ -41,10 +41,18 @@ def test_every_public_name_is_in_the_reference(name: str) -> None:
     assert f"`{name}" in (REFERENCE / "library.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("kind", [LoadOptions, CsvOptions, Grammar, penstock.LoadResult])
+@pytest.mark.parametrize(
+    "kind", [LoadOptions, CsvOptions, ExcelOptions, Grammar, penstock.LoadResult]
+)
 def test_every_option_and_count_is_in_the_reference(kind: type) -> None:
     text = (REFERENCE / "library.md").read_text(encoding="utf-8")
-    inner = {"csv", "grammar", "budget"}  # what their own fields, and max_rejects, are given by
+    inner = {
+        "csv",
+        "json",
+        "excel",
+        "grammar",
+        "budget",
+    }  # what their own fields, and max_rejects, are given by
     for field in dataclasses.fields(kind):
         assert field.name in inner or f"`{field.name}`" in text, field.name
 

@@ -10,7 +10,10 @@ from pathlib import Path
 from penstock.errors import UsageError
 
 #: Endings by which a word is a file even where no such file is there.
-_FILE_ENDINGS = (".csv", ".tsv", ".txt", ".gz", ".zst", ".zip", ".parquet", ".xlsx", ".json")
+_FILE_ENDINGS = (
+    ".csv", ".tsv", ".txt", ".gz", ".zst", ".zip", ".parquet", ".xlsx", ".xlsm", ".json", ".jsonl",
+    ".ndjson",
+)  # fmt: skip
 _PATTERN = frozenset("*?[")
 #: Words for what is awkward to write in a shell.
 _CHARACTERS = {"tab": "\t", "\\t": "\t"}

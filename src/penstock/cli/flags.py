@@ -15,7 +15,7 @@ import typer
 from penstock.cli import arguments
 from penstock.cli.database import Dsn
 from penstock.errors import UsageError
-from penstock.model.options import LoadMode
+from penstock.model.options import Format, LoadMode
 
 if TYPE_CHECKING:
     from penstock.model.options import LoadOptions
@@ -54,6 +54,61 @@ class Flags:
         bool,
         _option(_WHAT, "Load a file even if the same content was loaded before.", "--again"),
     ] = False
+    format: Annotated[
+        Format | None,
+        _option(
+            _WHAT,
+            "csv, ndjson, json, parquet, excel or fixed. Default: as the file's name says.",
+            "--format",
+            metavar="FORMAT",
+        ),
+    ] = None
+    json_path: Annotated[
+        str | None,
+        _option(
+            _WHAT,
+            "Keys that lead to the array in a .json file, such as data.items.",
+            "--json-path",
+            metavar="KEYS",
+        ),
+    ] = None
+    sheet: Annotated[
+        str | None,
+        _option(
+            _WHAT,
+            "The sheet of a workbook by name or number. Default: the only one.",
+            "--sheet",
+            metavar="NAME",
+        ),
+    ] = None
+    header_row: Annotated[
+        int | None,
+        _option(
+            _WHAT,
+            "The row of a sheet that has the names. Default: the first that is not blank.",
+            "--header-row",
+            metavar="N",
+        ),
+    ] = None
+    fixed: Annotated[
+        str | None,
+        _option(
+            _WHAT,
+            'Fields at fixed positions: "id:1-6,name:7-30".',
+            "--fixed",
+            metavar="FIELDS",
+        ),
+    ] = None
+    records: Annotated[
+        str | None,
+        _option(
+            _WHAT,
+            "Kinds of lines with --fixed: where the kind stands, what each is, where a trailer "
+            'counts the rows: "1:H=header,D=row,T=trailer:2-9".',
+            "--records",
+            metavar="KINDS",
+        ),
+    ] = None
     delimiter: Annotated[
         str | None,
         _option(
@@ -329,6 +384,12 @@ class Flags:
 _AS_THEY_ARE = (
     "ignore_extra",
     "again",
+    "format",
+    "json_path",
+    "sheet",
+    "header_row",
+    "fixed",
+    "records",
     "dates",
     "numbers",
     "encoding",

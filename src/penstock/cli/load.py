@@ -31,6 +31,10 @@ LOAD_EXAMPLES = """
   penstock load day.csv sales --mode replace_range --within day=2024-03-01
   penstock load raw.csv sales --columns "Order No=order_id,Datum=day"
   penstock load sales.csv --orphans customer_id=placeholder --dry-run
+  penstock load events.jsonl.gz events       an object a line; also .parquet, .zip
+  penstock load page.json orders --json-path data.items
+  penstock load plan.xlsx targets --sheet 2024 --header-row 3
+  penstock load items.dat items --fixed "id:1-6,name:7-30" --encoding cp1252
 
 [bold]Exit status[/bold]
   0  all rows landed              3  loaded, some rows wait in quarantine
@@ -59,8 +63,9 @@ def load(
         typer.Argument(
             metavar="FILE... [TABLE]",
             show_default=False,
-            help="CSV files or quoted patterns, also .gz and .zst; then the table. Without a "
-            "table, the one that the files are named after.",
+            help="Files or quoted patterns: CSV, .jsonl, .json, .parquet, .xlsx, fixed width; text "
+            "also .gz and .zst, all also in a .zip. Then the table; without one, that which the "
+            "files are named after.",
         ),
     ],
     *,

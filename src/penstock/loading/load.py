@@ -64,6 +64,7 @@ _ENCODINGS = "--encoding utf-8, cp1252, latin-1, utf-16 or another that Python c
 def options_from(**given: Any) -> LoadOptions:
     """`LoadOptions` from flat names: those of `CsvOptions`, `Grammar` and `LoadOptions`.
 
+    Also `json_path`, those of `ExcelOptions`, and `fixed` and `records` in their short form.
     `max_rejects` is `"1%"`, a number or `"all"`; `mode` and `orphans` may be plain text;
     `columns` is a mapping (source -> target) or the names of the source's columns.
 
@@ -74,11 +75,7 @@ def options_from(**given: Any) -> LoadOptions:
     if csv.get("encoding") is not None:
         _check_encoding(csv["encoding"])
     grammar = {name: given.pop(name) for name in list(given) if name in _GRAMMAR}
-    if "json_path" in given:
-        given["json"] = JsonOptions(path=given.pop("json_path"))
-    if isinstance(given.get("fixed"), str):
-        given["fixed"] = fixed_from(given["fixed"], given.pop("records", None))
-    excel = {name: given.pop(name) for name in _EXCEL if name in given}
+    given |= _of_formats(given)
     columns = given.pop("columns", None)
     if columns is not None:
         if isinstance(columns, Mapping):
@@ -96,8 +93,6 @@ def options_from(**given: Any) -> LoadOptions:
         if name in given:
             names = given[name]
             given[name] = (names,) if isinstance(names, str) else tuple(names)
-    if given.get("format") is not None:
-        given["format"] = _one_of(Format, given["format"], "format")
     if "mode" in given:
         given["mode"] = _one_of(LoadMode, given["mode"], "mode")
     if "orphans" in given:
@@ -109,9 +104,23 @@ def options_from(**given: Any) -> LoadOptions:
     unknown = sorted(set(given) - known)
     if unknown:
         raise UsageError(f"There is no option {', '.join(unknown)}")
-    return LoadOptions(
-        csv=CsvOptions(**csv), excel=ExcelOptions(**excel), grammar=Grammar(**grammar), **given
-    )
+    return LoadOptions(csv=CsvOptions(**csv), grammar=Grammar(**grammar), **given)
+
+
+def _of_formats(given: dict[str, Any]) -> dict[str, Any]:
+    """Takes the options of formats other than CSV out of flat names."""
+    found: dict[str, Any] = {"json": JsonOptions(path=given.pop("json_path", None))}
+    excel = {name: given.pop(name) for name in _EXCEL if name in given}
+    if (row := excel.get("header_row")) is not None and row < 1:
+        raise UsageError(f"header_row: {row} is no row of a sheet, which begins with 1")
+    found["excel"] = ExcelOptions(**excel)
+    fixed, records = given.pop("fixed", None), given.pop("records", None)
+    if records is not None and not isinstance(fixed, str):
+        raise UsageError('--records goes with --fixed "id:1-6,name:7-30"')
+    found["fixed"] = fixed_from(fixed, records) if isinstance(fixed, str) else fixed
+    if given.get("format") is not None:
+        found["format"] = _one_of(Format, given["format"], "format")
+    return found
 
 
 def _one_of(kind: type[Any], value: Any, what: str) -> Any:
@@ -168,15 +177,17 @@ def load_table(where: Where, source: Any, table: str | None = None, **options: A
     Args:
         where: A connection string, a SQLAlchemy Engine, or a Connection whose transaction is
             joined: then nothing is committed here, and the ledger's part goes with it.
-        source: A path or glob, several of them, an open binary file (CSV, also .gz and .zst), a
-            Polars frame or several frames of one schema.
+        source: A path or glob, several of them, an open binary file, a Polars frame or several
+            frames of one schema. Files are CSV, NDJSON, JSON, Parquet, Excel (.xlsx), fixed
+            width, or zip archives of these, as their names say; text also .gz and .zst.
         table: `table` or `schema.table`; default: the name of the file without its endings.
         **options: `mode` ("append", "truncate"), `columns`, `ignore_extra`, `max_rejects` ("1%"),
             `orphans`, `allow_shrink`, `keep_constraints`, `max_lock` (seconds), `lock_timeout`
             (seconds), `again`, `dry_run`, `ledger`, `rejects_file`; and how the input is written:
             `delimiter`, `quote`, `escape`, `encoding`, `header`, `dates`, `numbers`, `timezone`,
-            `round`, `trim`, `null`, `empty`. Their meanings: `LoadOptions`, `CsvOptions`,
-            `Grammar`.
+            `round`, `trim`, `null`, `empty`; `format`, `json_path`, `sheet`, `header_row`,
+            `fixed` and `records` (`penstock.formats.fixed.spec`). Their meanings: `LoadOptions`,
+            `CsvOptions`, `JsonOptions`, `ExcelOptions`, `FixedOptions`, `Grammar`.
 
     Returns:
         The books of the load.
