@@ -14,7 +14,8 @@ import pytest
 
 from penstock.errors import SourceError, UsageError
 from penstock.loading.inputs import CsvInput, inputs_of
-from penstock.model.options import LoadOptions
+from penstock.loading.inputs.kinds import format_of
+from penstock.model.options import CsvOptions, FixedOptions, Format, LoadOptions
 
 CONTENT = b"k,v\n1,a\n2,b\n"
 
@@ -107,3 +108,54 @@ def test_what_is_no_source_is_refused_by_its_type(source: object, spool: Path) -
 def test_an_empty_list_is_nothing_to_load(spool: Path) -> None:
     with pytest.raises(UsageError, match="nothing to load"):
         inputs_of([], LoadOptions(), lambda: spool)
+
+
+FIXED = FixedOptions(fields=(("k", 1, 2),))
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "found"),
+    [
+        ("a.csv", LoadOptions(), Format.CSV),
+        ("A.CSV.GZ", LoadOptions(), Format.CSV),
+        ("stream", LoadOptions(), Format.CSV),
+        ("a.jsonl.zst", LoadOptions(), Format.NDJSON),
+        ("a.ndjson", LoadOptions(fixed=FIXED), Format.NDJSON),
+        ("a.json", LoadOptions(), Format.JSON),
+        ("a.json", LoadOptions(format=Format.NDJSON), Format.NDJSON),
+        ("a.parquet", LoadOptions(), Format.PARQUET),
+        ("a.xlsm", LoadOptions(), Format.EXCEL),
+        ("a.dat", LoadOptions(fixed=FIXED), Format.FIXED),
+        ("a.txt", LoadOptions(fixed=FIXED), Format.FIXED),
+        ("a.txt", LoadOptions(fixed=FIXED, format=Format.CSV), Format.CSV),
+    ],
+)
+def test_a_name_says_the_format(name: str, options: LoadOptions, found: Format) -> None:
+    assert format_of(name, options) is found
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("a.xls", "save it as .xlsx"), ("a.parquet.gz", "Unpack it first"), ("b", "--format")],
+)
+def test_a_name_of_no_format_is_told(name: str, said: str) -> None:
+    with pytest.raises(SourceError, match=said):
+        format_of(name, LoadOptions(), certain=True)
+
+
+def test_fixed_width_needs_its_fields_and_names_its_columns(spool: Path) -> None:
+    stream = io.BytesIO(CONTENT)
+    with pytest.raises(UsageError, match="needs the fields"):
+        inputs_of(stream, LoadOptions(format=Format.FIXED), lambda: spool)
+    both = LoadOptions(fixed=FIXED, csv=CsvOptions(columns=("a",)))
+    with pytest.raises(UsageError, match="--fixed names the columns"):
+        inputs_of(stream, both, lambda: spool)
+
+
+def test_a_stream_is_read_as_its_name_says(tmp_path: Path, spool: Path) -> None:
+    path = tmp_path / "x.jsonl"
+    path.write_bytes(b'{"k": 1}\n')
+    with path.open("rb") as stream:
+        (one,) = inputs_of(stream, LoadOptions(), lambda: spool)
+    assert one.columns([]) == ("k",)
+    assert one.name == str(path)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from penstock.errors import UsageError
 from penstock.loading.load import budget_from, options_from
-from penstock.model.options import Budget
+from penstock.model.options import Budget, FixedOptions, Format
 
 
 @pytest.mark.parametrize(
@@ -63,3 +65,26 @@ def test_budgets_are_numbers_shares_or_all() -> None:
     assert budget_from(100) == Budget(share=None, rows=100)
     assert budget_from("2%") == Budget(share=0.02)
     assert budget_from("all") == Budget(share=None, rows=None)
+
+
+def test_options_of_formats_are_flat_names() -> None:
+    options = options_from(format="json", json_path="a.b", sheet="S", header_row=3)
+    assert options.format is Format.JSON
+    assert (options.json.path, options.excel.sheet, options.excel.header_row) == ("a.b", "S", 3)
+    fixed = options_from(fixed="a:1-2", records="3:D=row").fixed
+    assert fixed == FixedOptions(fields=(("a", 1, 2),), kind=(3, 3), details=("D",))
+    assert options_from(fixed=fixed).fixed is fixed
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"format": "xml"}, '"xml" is not one of csv, ndjson, json, parquet, excel, fixed'),
+        ({"header_row": 0}, "0 is no row"),
+        ({"records": "1:D=row"}, "--records goes with --fixed"),
+        ({"fixed": "a"}, "no name or no position"),
+    ],
+)
+def test_options_of_formats_that_make_no_sense_are_told(given: dict[str, Any], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        options_from(**given)
