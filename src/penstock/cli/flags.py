@@ -8,199 +8,29 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
-
-import typer
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 from penstock.cli import arguments
 from penstock.cli.database import Dsn
+from penstock.cli.written import InputFlags, option
 from penstock.errors import UsageError
-from penstock.model.options import Format, LoadMode
+from penstock.model.options import LoadMode
 
 if TYPE_CHECKING:
     from penstock.model.options import LoadOptions
 
-_WHAT = "What to load"
-_WRITTEN = "How it is written"
 _CHANGES = "Which rows of the table change"
 _HAPPENS = "What happens"
 _OUTPUT = "Output"
 
 
-def _option(panel: str, help_text: str, *names: str, metavar: str | None = None) -> Any:
-    return typer.Option(
-        *names, metavar=metavar, help=help_text, rich_help_panel=panel, show_default=False
-    )
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Flags:
+class Flags(InputFlags):
     """What the options of a load said, as typed; None and False where nothing was said."""
 
-    columns: Annotated[
-        str | None,
-        _option(
-            _WHAT,
-            "The columns' names in file order (a,b,c), or only renames (source=target,...).",
-            "--columns",
-            metavar="NAMES",
-        ),
-    ] = None
-    ignore_extra: Annotated[
-        bool,
-        _option(_WHAT, "Leave out columns that the table does not have.", "--ignore-extra"),
-    ] = False
-    again: Annotated[
-        bool,
-        _option(_WHAT, "Load a file even if the same content was loaded before.", "--again"),
-    ] = False
-    format: Annotated[
-        Format | None,
-        _option(
-            _WHAT,
-            "csv, ndjson, json, parquet, excel or fixed. Default: as the file's name says.",
-            "--format",
-            metavar="FORMAT",
-        ),
-    ] = None
-    json_path: Annotated[
-        str | None,
-        _option(
-            _WHAT,
-            "Keys that lead to the array in a .json file, such as data.items.",
-            "--json-path",
-            metavar="KEYS",
-        ),
-    ] = None
-    sheet: Annotated[
-        str | None,
-        _option(
-            _WHAT,
-            "The sheet of a workbook by name or number. Default: the only one.",
-            "--sheet",
-            metavar="NAME",
-        ),
-    ] = None
-    header_row: Annotated[
-        int | None,
-        _option(
-            _WHAT,
-            "The row of a sheet that has the names. Default: the first that is not blank.",
-            "--header-row",
-            metavar="N",
-        ),
-    ] = None
-    fixed: Annotated[
-        str | None,
-        _option(
-            _WHAT,
-            'Fields at fixed positions: "id:1-6,name:7-30".',
-            "--fixed",
-            metavar="FIELDS",
-        ),
-    ] = None
-    records: Annotated[
-        str | None,
-        _option(
-            _WHAT,
-            "Kinds of lines with --fixed: where the kind stands, what each is, where a trailer "
-            'counts the rows: "1:H=header,D=row,T=trailer:2-9".',
-            "--records",
-            metavar="KINDS",
-        ),
-    ] = None
-    delimiter: Annotated[
-        str | None,
-        _option(
-            _WRITTEN,
-            "One character, or tab. Default: the one of , ; tab | whose header fits the table.",
-            "--delimiter",
-            metavar="CHAR",
-        ),
-    ] = None
-    quote: Annotated[
-        str,
-        _option(
-            _WRITTEN, 'Default: ". For a file without quoting: none.', "--quote", metavar="CHAR"
-        ),
-    ] = '"'
-    escape: Annotated[
-        str | None,
-        _option(
-            _WRITTEN,
-            "What comes before a quote inside quotes. Default: the quote itself, doubled.",
-            "--escape",
-            metavar="CHAR",
-        ),
-    ] = None
-    encoding: Annotated[
-        str | None,
-        _option(
-            _WRITTEN,
-            "Such as cp1252. Default: UTF-8, or what a byte order mark says.",
-            "--encoding",
-            metavar="NAME",
-        ),
-    ] = None
-    no_header: Annotated[
-        bool,
-        _option(_WRITTEN, "The first line is data: name the columns by --columns.", "--no-header"),
-    ] = False
-    null: Annotated[
-        list[str] | None,
-        _option(
-            _WRITTEN,
-            "A text that means NULL, such as NA; may be repeated.",
-            "--null",
-            metavar="TEXT",
-        ),
-    ] = None
-    empty: Annotated[
-        Literal["null", "text"] | None,
-        _option(
-            _WRITTEN,
-            'Every empty field is null or text. Default: unquoted NULL, "" the empty text.',
-            "--empty",
-            metavar="WHAT",
-        ),
-    ] = None
-    dates: Annotated[
-        str,
-        _option(
-            _WRITTEN,
-            "Such as DD/MM/YYYY or D.M.YYYY; years have four digits. Default: YYYY-MM-DD.",
-            "--dates",
-            metavar="PATTERN",
-        ),
-    ] = "YYYY-MM-DD"
-    numbers: Annotated[
-        str,
-        _option(
-            _WRITTEN,
-            'An example, such as "1.234,56". Default: 1234.56.',
-            "--numbers",
-            metavar="EXAMPLE",
-        ),
-    ] = "1234.56"
-    timezone: Annotated[
-        str | None,
-        _option(
-            _WRITTEN,
-            "Of times without an offset, such as Europe/Berlin.",
-            "--timezone",
-            metavar="ZONE",
-        ),
-    ] = None
-    round: Annotated[
-        bool,
-        _option(_WRITTEN, "Round decimals that the column has no room for; counted.", "--round"),
-    ] = False
-    trim: Annotated[bool, _option(_WRITTEN, "Take away blanks around text; counted.", "--trim")] = (
-        False
-    )
     mode: Annotated[
         LoadMode | None,
-        _option(
+        option(
             _CHANGES,
             "append (default of load), insert_new, upsert, sync, replace_range, scd2, or "
             "truncate "
@@ -211,7 +41,7 @@ class Flags:
     ] = None
     key: Annotated[
         str | None,
-        _option(
+        option(
             _CHANGES,
             "Columns of the unique key by which insert_new, upsert and sync find rows. Default: "
             "the primary key.",
@@ -221,7 +51,7 @@ class Flags:
     ] = None
     duplicates: Annotated[
         str,
-        _option(
+        option(
             _CHANGES,
             "Which of several rows with one key counts: first (default of insert_new), last "
             "(of upsert and sync), reject, max:COLUMN.",
@@ -231,7 +61,7 @@ class Flags:
     ] = ""
     type1: Annotated[
         str | None,
-        _option(
+        option(
             _CHANGES,
             "Columns that scd2 overwrites in all versions, without history.",
             "--type1",
@@ -240,7 +70,7 @@ class Flags:
     ] = None
     within: Annotated[
         list[str] | None,
-        _option(
+        option(
             _CHANGES,
             "The part of the table that sync or replace_range is about, such as region=EU or "
             "day=2024-01-01..2024-01-31. May be repeated.",
@@ -250,7 +80,7 @@ class Flags:
     ] = None
     missing: Annotated[
         list[str] | None,
-        _option(
+        option(
             _CHANGES,
             "sync sets this where a row is gone from the input, instead of removing the row.",
             "--missing",
@@ -259,7 +89,7 @@ class Flags:
     ] = None
     max_deletes: Annotated[
         str | None,
-        _option(
+        option(
             _CHANGES,
             "How many rows sync may remove: 5%, 100 or all. Default: at most half.",
             "--max-deletes",
@@ -268,7 +98,7 @@ class Flags:
     ] = None
     max_rejects: Annotated[
         str,
-        _option(
+        option(
             _HAPPENS,
             "How many rows of a table may be refused before all is rolled back: 1%, 100, 0 or "
             "all. Default: 1%.",
@@ -278,7 +108,7 @@ class Flags:
     ] = "1%"
     orphans: Annotated[
         list[str] | None,
-        _option(
+        option(
             _HAPPENS,
             "Rows whose parent is missing: COLUMN=quarantine (default), =placeholder (a marked "
             "parent is made) or =null; TABLE.COLUMN too; may be repeated.",
@@ -288,15 +118,15 @@ class Flags:
     ] = None
     allow_shrink: Annotated[
         bool,
-        _option(_HAPPENS, "Modes that remove rows may leave less than half.", "--allow-shrink"),
+        option(_HAPPENS, "Modes that remove rows may leave less than half.", "--allow-shrink"),
     ] = False
     keep_constraints: Annotated[
         bool,
-        _option(_HAPPENS, "Never take constraints off while loading.", "--keep-constraints"),
+        option(_HAPPENS, "Never take constraints off while loading.", "--keep-constraints"),
     ] = False
     max_lock: Annotated[
         float,
-        _option(
+        option(
             _HAPPENS,
             "How long readers of parent tables may have to wait. Default: 5.",
             "--max-lock",
@@ -305,7 +135,7 @@ class Flags:
     ] = 5.0
     lock_timeout: Annotated[
         float,
-        _option(
+        option(
             _HAPPENS,
             "How long to wait for locks before exit 75. Default: 30.",
             "--lock-timeout",
@@ -313,16 +143,16 @@ class Flags:
         ),
     ] = 30.0
     dry_run: Annotated[
-        bool, _option(_HAPPENS, "Do all of it, report, and roll it back.", "--dry-run")
+        bool, option(_HAPPENS, "Do all of it, report, and roll it back.", "--dry-run")
     ] = False
     no_ledger: Annotated[
         bool,
-        _option(_HAPPENS, "Keep no record in the schema penstock, and no rejects.", "--no-ledger"),
+        option(_HAPPENS, "Keep no record in the schema penstock, and no rejects.", "--no-ledger"),
     ] = False
     dsn: Dsn = None
     rejects: Annotated[
         str | None,
-        _option(
+        option(
             _OUTPUT,
             "Also write the refused rows there, as .csv or .xlsx, to correct them.",
             "--rejects",
@@ -330,12 +160,12 @@ class Flags:
         ),
     ] = None
     rejects_ok: Annotated[
-        bool, _option(_OUTPUT, "Exit 0, not 3, where rows wait in quarantine.", "--rejects-ok")
+        bool, option(_OUTPUT, "Exit 0, not 3, where rows wait in quarantine.", "--rejects-ok")
     ] = False
-    as_json: Annotated[bool, _option(_OUTPUT, "One JSON object on standard output.", "--json")] = (
+    as_json: Annotated[bool, option(_OUTPUT, "One JSON object on standard output.", "--json")] = (
         False
     )
-    quiet: Annotated[bool, _option(_OUTPUT, "Say nothing but errors.", "--quiet", "-q")] = False
+    quiet: Annotated[bool, option(_OUTPUT, "Say nothing but errors.", "--quiet", "-q")] = False
 
     def options(self, default: LoadMode, **observers: Any) -> LoadOptions:
         """What they mean for the loader.
