@@ -274,3 +274,30 @@ def test_a_folder_may_mix_formats(shop: Database, tmp_path: Path) -> None:
     (tmp_path / "orders.jsonl").write_text('{"id":1,"name":"a"}\n', encoding="utf-8")
     (result,) = load_star(shop.engine(), tmp_path)
     assert result.inserted == 1
+
+
+def test_dates_and_numbers_of_a_sheet_may_be_text_too(shop: Database, tmp_path: Path) -> None:
+    path = tmp_path / "orders.xlsx"
+    book = xlsxwriter.Workbook(str(path), {"default_date_format": "yyyy-mm-dd"})
+    page = book.add_worksheet()
+    page.write_row(0, 0, ["id", "name", "amount", "day"])
+    page.write_row(1, 0, [1, "a", 1.234 * 10, date(2024, 2, 1)])
+    page.write_row(2, 0, [2, "b", "1.2,5", "01.02.2024"])
+    page.write_row(3, 0, [3, "c", "812,34", "01.02.2024"])
+    book.close()
+    result = load_table(
+        shop.engine(), path, dates="DD.MM.YYYY", numbers="1.234,56", max_rejects="all"
+    )
+    assert rows(shop, "id, amount, day") == [
+        (1, Decimal("12.34"), date(2024, 2, 1)), (3, Decimal("812.34"), date(2024, 2, 1)),
+    ]  # fmt: skip
+    assert codes(result) == {("amount", "22P02"): 1}
+
+
+def test_options_that_would_be_overlooked_are_refused(shop: Database, tmp_path: Path) -> None:
+    path = tmp_path / "orders.parquet"
+    pl.DataFrame({"id": [1], "name": ["a"]}).write_parquet(path)
+    with pytest.raises(UsageError, match="names its columns"):
+        load_table(shop.engine(), path, columns=["id", "name"])
+    with pytest.raises(UsageError, match="--no-header is about CSV"):
+        load_table(shop.engine(), path, format="excel", header=False, columns=["id", "name"])

@@ -134,7 +134,8 @@ class Workbook:
             if name == "workbookPr":
                 self.since_1904 = attributes.get("date1904") in ("1", "true")
             elif name == "sheet":
-                kind, part = relations.get(attributes.get("id", ""), ("", ""))
+                local = {_local(key): one for key, one in attributes.items()}
+                kind, part = relations.get(local.get("id", ""), ("", ""))
                 if kind.endswith("/worksheet"):  # others are charts and macros
                     hidden = attributes.get("state") in _HIDDEN
                     self.sheets.append(Sheet(attributes["name"], part, hidden))
@@ -210,12 +211,11 @@ class _Feed:
     def __init__(self, stream: IO[bytes], name: str, start: _Start, end: _End, text: _Text) -> None:
         self._stream = stream
         self._name = name
-        self._parser = expat.ParserCreate(namespace_separator="}")
+        # Namespaces are left alone: prefixes are cut off only where there are any.
+        self._parser = expat.ParserCreate()
         self._parser.buffer_text = True
-        self._parser.StartElementHandler = lambda tag, given: start(
-            tag.rpartition("}")[2], {key.rpartition("}")[2]: one for key, one in given.items()}
-        )
-        self._parser.EndElementHandler = lambda tag: end(tag.rpartition("}")[2])
+        self._parser.StartElementHandler = lambda tag, given: start(_local(tag), given)
+        self._parser.EndElementHandler = lambda tag: end(_local(tag))
         self._parser.CharacterDataHandler = text
         self._parser.StartDoctypeDeclHandler = self._refuse
 
@@ -240,6 +240,10 @@ class _Feed:
 
     def _refuse(self, *told: object) -> None:
         raise SourceError(f"{self._name}: declares a document type: no workbook does.", code="zip")
+
+
+def _local(name: str) -> str:
+    return name.rpartition(":")[2] if ":" in name else name
 
 
 def unescaped(text: str) -> str:

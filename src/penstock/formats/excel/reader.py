@@ -14,12 +14,14 @@ from penstock.formats.bytes import Source
 from penstock.formats.csv.header import check_names
 from penstock.formats.excel.package import Sheet, Workbook
 from penstock.formats.excel.sheet import Row, letters, rows
+from penstock.formats.excel.values import Writing
 from penstock.formats.reader import Record, fetch_from
 from penstock.model.batch import LINE, ROW, Batch, Malformed, row_id
 from penstock.model.options import ExcelOptions
 
 #: Rows of a batch.
 _ROWS = 20_000
+_PLAIN = Writing()
 
 
 class ExcelReader:
@@ -28,6 +30,7 @@ class ExcelReader:
     Args:
         path: The file.
         options: Which sheet, and where its names are.
+        writing: How numbers and days are made text.
         columns: Names of the columns, from the first named one on; None: those of the header.
         file: Number of the file within the load, from 0.
         name: How messages name it; default the path.
@@ -46,6 +49,7 @@ class ExcelReader:
         path: Path,
         options: ExcelOptions,
         *,
+        writing: Writing = _PLAIN,
         columns: tuple[str, ...] | None = None,
         file: int = 0,
         name: str = "",
@@ -53,6 +57,7 @@ class ExcelReader:
         self.name = name or str(path)
         self._path = path
         self._options = options
+        self._writing = writing
         self._declared = columns
         self._file = file
         self._book = Workbook(path, self.name)
@@ -98,7 +103,12 @@ class ExcelReader:
             UsageError: A `_row` that this sheet does not have.
         """
         again = ExcelReader(
-            self._path, self._options, columns=self._declared, file=self._file, name=self.name
+            self._path,
+            self._options,
+            writing=self._writing,
+            columns=self._declared,
+            file=self._file,
+            name=self.name,
         )
         return fetch_from(again, rows, self.sha256)
 
@@ -147,7 +157,7 @@ class ExcelReader:
     def _open(self) -> Iterator[Row]:
         """The rows below the header, whose names are then known."""
         if self._rows is None:
-            found = rows(self._book, self._sheet())
+            found = rows(self._book, self._sheet(), self._writing)
             header = next((row for row in found if self._is_header(row)), None)
             if header is None:
                 at = self._options.header_row

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from penstock.formats.excel.package import Attributes, Sheet, Workbook, unescaped
-from penstock.formats.excel.values import Look, NoValue, number_text, time_text
+from penstock.formats.excel.values import Look, NoValue, Writing, number_text, time_text
 
-_LETTERS = re.compile(r"[A-Z]+")
+_DIGITS = "0123456789"
 
 
 @dataclass(slots=True)
@@ -47,13 +47,13 @@ def letters(column: int) -> str:
     return name
 
 
-def rows(book: Workbook, sheet: Sheet) -> Iterator[Row]:
+def rows(book: Workbook, sheet: Sheet, writing: Writing) -> Iterator[Row]:
     """The rows that the sheet has, blank ones among them where they are formatted.
 
     Raises:
         SourceError: The sheet is damaged.
     """
-    parsing = _Parsing(book)
+    parsing = _Parsing(book, writing)
     with book.parse(sheet.part, parsing.start, parsing.end, parsing.text) as feed:
         while feed.more():
             yield from parsing.take()
@@ -63,8 +63,9 @@ def rows(book: Workbook, sheet: Sheet) -> Iterator[Row]:
 class _Parsing:
     """What the parser of a sheet's XML has met."""
 
-    def __init__(self, book: Workbook) -> None:
+    def __init__(self, book: Workbook, writing: Writing) -> None:
         self._book = book
+        self._writing = writing
         self._done: list[Row] = []
         self._row = Row(0)
         self._column = -1
@@ -79,8 +80,8 @@ class _Parsing:
 
     def start(self, name: str, given: Attributes) -> None:
         if name == "c":
-            place = _LETTERS.match(given.get("r", ""))
-            self._column = self._column + 1 if place is None else _column(place.group())
+            place = given.get("r", "").rstrip(_DIGITS)
+            self._column = _column(place) if place else self._column + 1
             self._cell = _Cell(self._column, given.get("t", "n"), int(given.get("s", 0)))
         elif name == "row":
             number = int(given["r"]) if "r" in given else self._row.number + 1
@@ -150,8 +151,12 @@ class _Parsing:
         if not cell.stored.strip():
             return None
         if look is Look.NUMBER:
-            return number_text(cell.stored)
-        return time_text(cell.stored, look, since_1904=self._book.since_1904)
+            text = number_text(cell.stored)
+            decimal = self._writing.decimal
+            return text if decimal == "." else text.replace(".", decimal)
+        return time_text(
+            cell.stored, look, since_1904=self._book.since_1904, dates=self._writing.dates
+        )
 
     def _shared(self, stored: str) -> str:
         texts = self._book.texts
@@ -160,6 +165,7 @@ class _Parsing:
         return texts[int(stored)]
 
 
+@lru_cache(1 << 14)  # the columns of a sheet
 def _column(name: str) -> int:
     column = 0
     for letter in name:

@@ -7,17 +7,24 @@ style says so. Sources: ECMA-376 part 1, 18.8.30 (formats) and 18.17.4 (serial d
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Context, Decimal
 from enum import Enum, auto
+from functools import lru_cache
 
 #: Digits that Excel keeps for certain.
 _DIGITS = Context(prec=15)
+#: Moments kept: a sheet has the same days again and again.
+_CACHED = 1 << 14
 _MOST_WHOLE = Decimal(10) ** 15
 _DAY_MS = 86_400_000
 #: Excel counts a 29 February 1900 that there was not; before it all days are off by one.
 _NO_SUCH_DAY = 60
 _BEFORE, _AFTER, _SINCE_1904 = date(1899, 12, 31), date(1899, 12, 30), date(1904, 1, 1)
+#: Numbers that are as they would be written here; most are.
+_SHORT = re.compile(r"0|-?(?:[1-9][0-9]*(?:\.[0-9]*[1-9])?|0\.[0-9]*[1-9])")
 _LITERAL = re.compile(r'"[^"]*"|\\.|_.|\*.')
 _BRACKETS = re.compile(r"\[(?!h+\]|m+\]|s+\])[^\]]*\]")
 _MINUTES = re.compile(r"h[^a-z]*m+|m+[^a-z]*s")
@@ -34,6 +41,19 @@ class Look(Enum):
     ELAPSED = auto()
 
 
+@dataclass(frozen=True, slots=True)
+class Writing:
+    """How numbers and days are made text: as the user says that text cells write them.
+
+    Attributes:
+        dates: A pattern such as `DD/MM/YYYY` (`penstock.model.options.Grammar`).
+        decimal: The decimal mark.
+    """
+
+    dates: str = "YYYY-MM-DD"
+    decimal: str = "."
+
+
 class NoValue(ValueError):
     """A cell that has no exact value; the text says why."""
 
@@ -42,6 +62,16 @@ _BUILT_IN = {
     **dict.fromkeys([*range(14, 18), 22, *range(27, 32), 36, *range(50, 59)], Look.DAY),
     **dict.fromkeys([*range(18, 22), *range(32, 36), 45, 47], Look.TIME),
     46: Look.ELAPSED,
+}
+
+
+_PARTS = re.compile("YYYY|MM|DD|M|D")
+_WRITERS: Mapping[str, Callable[[date], str]] = {
+    "YYYY": lambda day: f"{day.year:04}",
+    "MM": lambda day: f"{day.month:02}",
+    "DD": lambda day: f"{day.day:02}",
+    "M": lambda day: str(day.month),
+    "D": lambda day: str(day.day),
 }
 
 
@@ -72,6 +102,8 @@ def number_text(stored: str) -> str:
     Raises:
         NoValue: It is no number, or a whole one of more digits than Excel keeps.
     """
+    if _SHORT.fullmatch(stored) and len(stored) <= _DIGITS.prec:
+        return stored
     value = _decimal(stored)
     if abs(value) >= _MOST_WHOLE and len(value.normalize().as_tuple().digits) > _DIGITS.prec:
         raise NoValue(
@@ -84,8 +116,9 @@ def number_text(stored: str) -> str:
     return "0" if text in ("-0", "") else text
 
 
-def time_text(stored: str, look: Look, *, since_1904: bool) -> str:
-    """A number of days as a date, a time or both, in ISO form, to the millisecond.
+@lru_cache(_CACHED)
+def time_text(stored: str, look: Look, *, since_1904: bool, dates: str = Writing().dates) -> str:
+    """A number of days as a date, a time (`HH:MM:SS.sss`) or both.
 
     Raises:
         NoValue: Excel has no such day.
@@ -104,7 +137,8 @@ def time_text(stored: str, look: Look, *, since_1904: bool) -> str:
         raise NoValue(f"{stored} is shown as a day that there was not")
     else:
         day = _day(_BEFORE if days < _NO_SUCH_DAY else _AFTER, days, stored)
-    return day.isoformat() if not rest else f"{day.isoformat()} {_clock(rest)}"
+    written = _PARTS.sub(lambda part: _WRITERS[part.group()](day), dates)
+    return written if not rest else f"{written} {_clock(rest)}"
 
 
 def _day(base: date, days: int, stored: str) -> date:

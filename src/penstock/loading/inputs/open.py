@@ -155,13 +155,15 @@ def _fixed(where: Where, file: int, options: LoadOptions, name: str) -> Input:
 
 
 def _parquet(where: Where, file: int, options: LoadOptions, name: str) -> Input:
-    del options
+    if options.csv.columns is not None:
+        raise UsageError(f"{name} names its columns: of --columns only SOURCE=TARGET goes with it.")
     return ParquetInput(_path(where), file, name)
 
 
 def _excel(where: Where, file: int, options: LoadOptions, name: str) -> Input:
-    refuse_numbers(options, name)
-    return ExcelInput(_path(where), file, options.excel, options.csv.columns, name)
+    if not options.csv.header:
+        raise UsageError(f"{name}: --no-header is about CSV; a sheet has its names in a row.")
+    return ExcelInput(_path(where), file, options, name)
 
 
 def _path(where: Where) -> Path:

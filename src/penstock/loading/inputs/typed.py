@@ -16,13 +16,15 @@ import polars as pl
 from penstock.errors import SourceError
 from penstock.formats.bytes import Source
 from penstock.formats.excel.reader import ExcelReader
+from penstock.formats.excel.values import Writing
 from penstock.formats.parquet import SLICE, ParquetFile
 from penstock.formats.reader import changed, state_of
 from penstock.loading.inputs.frames import batch_of
 from penstock.loading.inputs.protocol import Origin
+from penstock.loading.types.marks import marks_of
 from penstock.loading.types.typed import to_text
 from penstock.model.batch import Batch, record_of, row_id
-from penstock.model.options import ExcelOptions
+from penstock.model.options import LoadOptions
 from penstock.model.table import Column
 
 
@@ -89,17 +91,13 @@ class _WholeFile:
 class ExcelInput(_WholeFile):
     """A sheet of an Excel workbook."""
 
-    def __init__(
-        self,
-        path: Path,
-        file: int,
-        options: ExcelOptions,
-        columns: tuple[str, ...] | None,
-        name: str,
-    ) -> None:
+    def __init__(self, path: Path, file: int, options: LoadOptions, name: str) -> None:
         super().__init__(path, file, name)
-        self._options = options
-        self._declared = columns
+        self._options = options.excel
+        self._declared = options.csv.columns
+        # A sheet has dates and numbers as such and as text: both are then read by one grammar.
+        marks = marks_of(options.grammar.numbers)
+        self._writing = Writing(options.grammar.dates, marks.decimal)
 
     def columns(self, known: Collection[str]) -> tuple[str, ...]:
         """The names of the header."""
@@ -121,7 +119,12 @@ class ExcelInput(_WholeFile):
 
     def _open(self) -> ExcelReader:
         return ExcelReader(
-            self._path, self._options, columns=self._declared, file=self.file, name=self.name
+            self._path,
+            self._options,
+            writing=self._writing,
+            columns=self._declared,
+            file=self.file,
+            name=self.name,
         )
 
 

@@ -245,6 +245,16 @@ def test_only_the_format_says_that_a_number_is_a_day(number: int, code: str, loo
 
 
 @pytest.mark.parametrize(
+    ("dates", "text"),
+    [("DD/MM/YYYY", "09/02/2024"), ("D.M.YYYY", "9.2.2024"), ("YYYYMMDD", "20240209")],
+)
+def test_days_are_written_as_the_text_cells_beside_them(dates: str, text: str) -> None:
+    assert time_text("45331", Look.DAY, since_1904=False, dates=dates) == text
+    half = time_text("45331.5", Look.DAY, since_1904=False, dates=dates)
+    assert half == f"{text} 12:00:00"
+
+
+@pytest.mark.parametrize(
     ("stored", "text"),
     [
         ("123456789012345", "123456789012345"), ("1E+20", "100000000000000000000"),
