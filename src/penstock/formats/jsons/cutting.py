@@ -15,7 +15,9 @@ from penstock.errors import SourceError
 _SPACE = re.compile(r"[ \t\r\n]*")
 #: What a value that is skipped is made of; a quote alone begins a string that goes on.
 _PARTS = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}"]', re.S)
-_DECODER = json.JSONDecoder(parse_int=str, parse_float=str)
+#: Only where a value ends is wanted. Python's int has a limit of digits, which text has not.
+_QUICK = json.JSONDecoder()
+_PATIENT = json.JSONDecoder(parse_int=str)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +149,7 @@ class Cutter:
         """Where the value that begins here begins and ends; all of it is in memory then."""
         while True:
             try:
-                value, end = _DECODER.raw_decode(self._text, self._at)
+                value, end = _decoded(self._text, self._at)
             except json.JSONDecodeError as error:
                 if not self._more():
                     raise self._no_json(error) from None
@@ -212,3 +214,12 @@ class Cutter:
             "or --format ndjson, where each line is an object.",
             code="json_path",
         )
+
+
+def _decoded(text: str, at: int) -> tuple[object, int]:
+    try:
+        return _QUICK.raw_decode(text, at)
+    except json.JSONDecodeError:
+        raise
+    except ValueError:
+        return _PATIENT.raw_decode(text, at)

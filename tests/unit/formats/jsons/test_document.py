@@ -116,3 +116,8 @@ def test_elements_are_what_pythons_reader_says(
                 assert json.loads(got or "") == want
             else:
                 assert got == (None if want is None else str(want))
+
+
+def test_a_number_may_have_more_digits_than_pythons_int() -> None:
+    digits = "7" * 5000
+    assert read(f'[{{"a": {digits}}}]') == [(1, digits)]
