@@ -87,6 +87,7 @@ _TABLES = 8
 _CHANGES = {
     "rounded": ("value rounded", "values rounded"),
     "trimmed": ("value trimmed", "values trimmed"),
+    "unknown_member": ("natural key not found, now -1", "natural keys not found, now -1"),
     "orphans_nulled": ("orphan set to NULL", "orphans set to NULL"),
 }
 

@@ -106,12 +106,23 @@ class Flags(InputFlags):
             metavar="BUDGET",
         ),
     ] = "1%"
+    lookup: Annotated[
+        list[str] | None,
+        option(
+            _HAPPENS,
+            "The input has natural keys where the table has surrogate keys: "
+            "customer_id=dim_customers.customer_no. May be repeated.",
+            "--lookup",
+            metavar="COLUMN=TABLE.KEY",
+        ),
+    ] = None
     orphans: Annotated[
         list[str] | None,
         option(
             _HAPPENS,
             "Rows whose parent is missing: COLUMN=quarantine (default), =placeholder (a marked "
-            "parent is made) or =null; TABLE.COLUMN too; may be repeated.",
+            "parent is made), =null, or with --lookup =unknown (-1); TABLE.COLUMN too; may be "
+            "repeated.",
             "--orphans",
             metavar="RULE",
         ),
@@ -200,6 +211,7 @@ class Flags(InputFlags):
             type1=arguments.names_of(self.type1, "type1") if self.type1 is not None else (),
             within=arguments.values_of(self.within or (), "within"),
             missing=arguments.values_of(self.missing or (), "missing"),
+            lookups=arguments.values_of(self.lookup or (), "lookup"),
             orphans=arguments.orphans_of(self.orphans or ()),
             max_lock=arguments.seconds_of(self.max_lock, "max-lock"),
             lock_timeout=arguments.seconds_of(self.lock_timeout, "lock-timeout"),

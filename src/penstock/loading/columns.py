@@ -120,7 +120,10 @@ def _renamed(
     source: Sequence[str], targets: _Targets, options: LoadOptions, where: str
 ) -> dict[str, Column]:
     renamed = {}
-    for old, new in options.columns.items():
+    # An input may call the column by the name of the natural key that it has.
+    natural = {said.rpartition(".")[2]: name for name, said in options.lookups.items()}
+    own = {old: new for old, new in natural.items() if old in source and old not in targets.exact}
+    for old, new in {**own, **options.columns}.items():
         found = [name for name in source if name == old] or [
             name for name in source if plain_name(name) == plain_name(old)
         ]

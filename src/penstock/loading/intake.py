@@ -20,7 +20,7 @@ from penstock.loading.parents import Parents, orphans, refused_too
 from penstock.loading.refusals import refused_rows
 from penstock.loading.refused_keys import RefusedKeys
 from penstock.loading.spool import Spool
-from penstock.loading.validate import Checked, Validator
+from penstock.loading.validate import Checked, Lookup, Validator
 from penstock.model.batch import LINE, ROW, Batch
 from penstock.model.options import Grammar, OrphanPolicy
 from penstock.model.table import TableSpec
@@ -95,6 +95,7 @@ class Intake:
         hold_back: str | None,
         watch: RefusedKeys | None = None,
         ascending: Ascending | None = None,
+        lookups: Mapping[str, Lookup] | None = None,
     ) -> None:
         self.books = Books()
         self.spool = spool
@@ -106,6 +107,7 @@ class Intake:
         self._staged = staged
         self.watch = watch
         self.ascending = ascending
+        self._lookups = lookups or {}
         # All inputs supply the same columns; the order of the first one holds.
         self._order = [column.name for column in inputs[0][1].columns]
         self.columns = [STAGED_ROW, *self._order] if staged else list(self._order)
@@ -123,7 +125,8 @@ class Intake:
         return BinaryEncoder() if exactly else CsvEncoder()
 
     def _validator(self, source: Input, matching: Matching) -> Validator:
-        return Validator(matching.columns, self._grammar, typed_columns=_typed(source, matching))
+        typed = _typed(source, matching)
+        return Validator(matching.columns, self._grammar, typed, self._lookups)
 
     def frames(self) -> Generator[pl.DataFrame, None, None]:
         """The rows to send, as the inputs are read; run in a thread of its own."""

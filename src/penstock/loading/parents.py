@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
@@ -20,7 +20,7 @@ from penstock.postgres.names import listed, qualified
 MOST_KEYS = 200_000
 
 #: Types whose equality is the same in Polars as in PostgreSQL, and how they are compared.
-_COMPARED: Mapping[str, pl.DataType] = {
+COMPARED: Mapping[str, pl.DataType] = {
     "int2": pl.Int64(),
     "int4": pl.Int64(),
     "int8": pl.Int64(),
@@ -53,7 +53,9 @@ class Parents:
     mark: str | None = None
 
 
-def policies(spec: TableSpec, orphans: Mapping[str, OrphanPolicy]) -> dict[str, OrphanPolicy]:
+def policies(
+    spec: TableSpec, orphans: Mapping[str, OrphanPolicy], lookups: Collection[str] = ()
+) -> dict[str, OrphanPolicy]:
     """Foreign key name -> policy, from `column` or `table.column`.
 
     Entries that name another table are left to it.
@@ -63,6 +65,10 @@ def policies(spec: TableSpec, orphans: Mapping[str, OrphanPolicy]) -> dict[str, 
     """
     found: dict[str, OrphanPolicy] = {}
     for text, policy in orphans.items():
+        if text in lookups:
+            continue  # what is not found there is no orphan
+        if policy is OrphanPolicy.UNKNOWN:
+            raise UsageError(f"--orphans {text}=unknown goes with --lookup {text}=TABLE.KEY")
         table, _, column = text.rpartition(".")
         if table and table not in (spec.name.table, str(spec.name)):
             continue
@@ -122,7 +128,7 @@ def comparable(key: ForeignKey, child: TableSpec, parent: TableSpec) -> bool:
         one, other = child.column(mine), parent.column(theirs)
         if not (one.deterministic and other.deterministic):
             return False
-        if _COMPARED.get(one.base) != _COMPARED.get(other.base) or one.base not in _COMPARED:
+        if COMPARED.get(one.base) != COMPARED.get(other.base) or one.base not in COMPARED:
             return False
     return True
 
@@ -156,7 +162,7 @@ def read_keys(
 
 def compared(child: TableSpec, name: str) -> pl.DataType:
     """The type in which a key column is compared."""
-    return _COMPARED[child.column(name).base]
+    return COMPARED[child.column(name).base]
 
 
 def as_compared(child: TableSpec, name: str) -> pl.Expr:

@@ -150,7 +150,7 @@ def prepare(
         spec=spec,
         inputs=tuple(matched),
         skipped=tuple(skipped),
-        policies=policies(spec, options.orphans),
+        policies=policies(spec, options.orphans, options.lookups),
         names=names,
         warnings=tuple(dict.fromkeys(warnings)),
         gone=gone,

@@ -18,6 +18,7 @@ from penstock.loading.books import TableBooks
 from penstock.loading.inputs import Origin
 from penstock.loading.intake import Intake
 from penstock.loading.late import Ascending, LateRows, can_ascend, ordering_key
+from penstock.loading.lookups import read_lookups
 from penstock.loading.modes.choice import filling_for
 from penstock.loading.observe import Observer
 from penstock.loading.parents import (
@@ -119,6 +120,7 @@ class TableLoad:
             staged=not direct,
             hold_back=self._hold_back(empty=empty) if direct else None,
             watch=watch,
+            lookups=read_lookups(connection, spec, options),
             ascending=None if direct else self._ascending(),
         )
         self.books.client = intake.books

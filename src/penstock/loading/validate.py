@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import polars as pl
 
@@ -48,6 +49,19 @@ class Checked:
     changes: dict[str, int]
 
 
+class Lookup(Protocol):
+    """What makes surrogate keys of natural ones (`loading.lookups`)."""
+
+    @property
+    def takes_nothing(self) -> bool:
+        """True where a row without a natural key gets the unknown member."""
+        ...
+
+    def check(self, column: Column, grammar: Grammar) -> Check:
+        """The check of a column with natural keys."""
+        ...
+
+
 class Validator:
     """Checks batches against the columns of one target.
 
@@ -56,6 +70,7 @@ class Validator:
         grammar: How the values are written.
         typed_columns: Names of columns that came typed and were made text by `types.typed`:
             `grammar.dates`, `numbers` and `empty="text"` are about text, and not about them.
+        lookups: Column -> what makes its values of natural keys.
 
     Raises:
         UsageError: A declaration of `grammar` makes no sense.
@@ -66,6 +81,7 @@ class Validator:
         columns: Sequence[Column],
         grammar: Grammar,
         typed_columns: Collection[str] = (),
+        lookups: Mapping[str, Lookup] | None = None,
     ) -> None:
         _check_declarations(grammar)
         plain = Grammar()
@@ -79,8 +95,16 @@ class Validator:
         self._columns = tuple(columns)
         # Within, columns have numbers: to Polars, a name such as `*` or `^x$` would be many.
         numbered = [replace(column, name=str(n)) for n, column in enumerate(columns)]
-        self._checks: tuple[Check, ...] = tuple(map(check_for, numbered, grammars))
-        nulled = [_nulled(column, its) for column, its in zip(numbered, grammars, strict=True)]
+        given = lookups or {}
+        looked_up = [given.get(column.name) for column in columns]
+        self._checks: tuple[Check, ...] = tuple(
+            check_for(column, its) if one is None else one.check(column, its)
+            for column, its, one in zip(numbered, grammars, looked_up, strict=True)
+        )
+        nulled = [
+            _nulled(column, its, one)
+            for column, its, one in zip(numbered, grammars, looked_up, strict=True)
+        ]
         self._nulled = [expression for expression in nulled if expression is not None]
         self._first_look = [check.typed.alias(f"t{n}") for n, check in enumerate(self._checks)]
         self._first_look += [check.suspect.alias(f"s{n}") for n, check in enumerate(self._checks)]
@@ -132,16 +156,19 @@ def _check_declarations(grammar: Grammar) -> None:
         raise UsageError(f"--empty {grammar.empty!r} is neither null nor text", code="empty")
 
 
-def _nulled(column: Column, grammar: Grammar) -> pl.Expr | None:
+def _nulled(column: Column, grammar: Grammar, lookup: Lookup | None) -> pl.Expr | None:
     """The column's text with NULL for what means NULL; None where nothing is declared."""
     raw = pl.col(column.name)
     nulls = [*grammar.null, *([""] if grammar.empty == "null" else [])]
     becomes_text = grammar.empty == "text" and column.base in TEXT_BASES
-    if not nulls and not becomes_text:
+    unknown = lookup is not None and lookup.takes_nothing
+    if not nulls and not becomes_text and not unknown:
         return None
     kept = pl.when(raw.is_in(nulls)).then(None).otherwise(raw) if nulls else raw
     if becomes_text:
         kept = pl.when(raw.is_null()).then(pl.lit("")).otherwise(kept)
+    if unknown:
+        kept = kept.fill_null("")  # the empty text is no member: it becomes the unknown one
     return kept.alias(column.name)
 
 

@@ -38,6 +38,8 @@ class OrphanPolicy(StrEnum):
     PLACEHOLDER = "placeholder"
     #: The row is loaded with NULL in the foreign key's columns, and counted.
     NULL = "null"
+    #: With a lookup: the row is loaded with the member -1, and counted.
+    UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,6 +226,8 @@ class LoadOptions:
         columns: Source column -> target column, where names differ.
         ignore_extra: True: source columns that the table does not have are left out.
         budget: How many rows may be refused, for each table.
+        lookups: Target column -> `table.key`: the input has natural keys of that dimension, and
+            the column gets the surrogate keys of its (current) rows.
         orphans: `column` or `table.column` -> policy for rows whose parent is missing.
         allow_shrink: True: modes that remove rows may leave less than half of the rows.
         keep_constraints: True: constraints are never dropped and re-created.
@@ -254,6 +258,7 @@ class LoadOptions:
     columns: Mapping[str, str] = field(default_factory=dict)
     ignore_extra: bool = False
     budget: Budget = field(default_factory=Budget)
+    lookups: Mapping[str, str] = field(default_factory=dict)
     orphans: Mapping[str, OrphanPolicy] = field(default_factory=dict)
     allow_shrink: bool = False
     keep_constraints: bool = False
