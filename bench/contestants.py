@@ -14,7 +14,7 @@ from bench.server import HERE, LOADER, OWNER, Server
 
 #: Rows of the pandas measurement: ten times as many take ten times as long.
 PANDAS_ROWS = 100_000
-_BARE, _KEYED = "fact_sales_bare", "fact_sales"
+_BARE, KEYED = "fact_sales_bare", "fact_sales"
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,8 @@ class Contestant:
         lands: How many of them.
         needs: A package of `requirements-bench.lock`, or empty.
         sales: Rows of the generated sales that it reads; 0: none of them.
+        before: Which statements of `before.sql` fill the table, not timed.
+        setup: A program that fills it, not timed.
     """
 
     name: str
@@ -44,6 +46,8 @@ class Contestant:
     lands: int = 0
     needs: str = ""
     sales: int = 0
+    before: str = ""
+    setup: tuple[str, ...] = ()
 
 
 def contestants(server: Server, folder: Path, rows: int, big: int) -> list[Contestant]:
@@ -63,7 +67,7 @@ def contestants(server: Server, folder: Path, rows: int, big: int) -> list[Conte
             name="twenty",
             group="small",
             says="`penstock load` of 20 rows",
-            command=_load(few, "products"),
+            command=load_of(few, "products"),
             role=OWNER,
             rows=PRODUCTS,
             table="products",
@@ -80,7 +84,7 @@ def contestants(server: Server, folder: Path, rows: int, big: int) -> list[Conte
             name="pandas",
             group="small",
             says="`pandas.to_sql` into the bare table",
-            command=_script("with_pandas", str(files_of(folder, PANDAS_ROWS).sales), _BARE),
+            command=script("with_pandas", str(files_of(folder, PANDAS_ROWS).sales), _BARE),
             role=OWNER,
             rows=PANDAS_ROWS,
             table=_BARE,
@@ -93,7 +97,7 @@ def contestants(server: Server, folder: Path, rows: int, big: int) -> list[Conte
 
 def _usual(server: Server, files: Files, rows: int) -> list[Contestant]:
     def one(
-        name: str, says: str, command: tuple[str, ...], table: str = _KEYED, **more: str
+        name: str, says: str, command: tuple[str, ...], table: str = KEYED, **more: str
     ) -> Contestant:
         role = more.get("role", OWNER)
         return Contestant(
@@ -111,25 +115,25 @@ def _usual(server: Server, files: Files, rows: int) -> list[Contestant]:
 
     clean, bad = files.sales, files.bad
     return [
-        one("bare", "`psql \\copy` into a bare table", _copy(server, clean, _BARE), _BARE),
-        one("constrained", "`psql \\copy`, primary key and 2 keys", _copy(server, clean, _KEYED)),
-        one("owner", "`penstock load --mode truncate`, as owner", _load(clean, _KEYED)),
+        one("bare", "`psql \\copy` into a bare table", copy_of(server, clean, _BARE), _BARE),
+        one("constrained", "`psql \\copy`, primary key and 2 keys", copy_of(server, clean, KEYED)),
+        one("owner", "`penstock load --mode truncate`, as owner", load_of(clean, KEYED)),
         one(
             "loader",
             "the same as a role with INSERT, SELECT, TRUNCATE",
-            _load(clean, _KEYED),
+            load_of(clean, KEYED),
             role=LOADER,
         ),
-        one("bad", "the same as owner, 1 % bad rows", _load(bad, _KEYED, *_BAD)),
+        one("bad", "the same as owner, 1 % bad rows", load_of(bad, KEYED, *_BAD)),
         one(
             "itself",
             "the load itself (`load_table`, without the start of Python)",
-            _script("itself", str(clean), _KEYED),
+            script("itself", str(clean), KEYED),
         ),
         one(
             "dlt",
             "dlt: Arrow, CSV, COPY, replace; no keys",
-            _script("with_dlt", str(clean)),
+            script("with_dlt", str(clean)),
             "dlt_sales.fact_sales",
             needs="dlt",
         ),
@@ -138,7 +142,7 @@ def _usual(server: Server, files: Files, rows: int) -> list[Contestant]:
 
 def _big(server: Server, files: Files, rows: int) -> list[Contestant]:
     def one(
-        name: str, says: str, command: tuple[str, ...], table: str = _KEYED, *, bad: bool = False
+        name: str, says: str, command: tuple[str, ...], table: str = KEYED, *, bad: bool = False
     ) -> Contestant:
         lands = _lands(rows) if bad else rows
         return Contestant(
@@ -155,19 +159,19 @@ def _big(server: Server, files: Files, rows: int) -> list[Contestant]:
 
     clean, bad, long = files.sales, files.bad, ("--max-lock", "120")
     return [
-        one("big-bare", "`psql \\copy` into a bare table", _copy(server, clean, _BARE), _BARE),
-        one("big-staged", "`penstock load`, as owner", _load(clean, _KEYED)),
-        one("big", "the same with `--max-lock 120`", _load(clean, _KEYED, *long)),
+        one("big-bare", "`psql \\copy` into a bare table", copy_of(server, clean, _BARE), _BARE),
+        one("big-staged", "`penstock load`, as owner", load_of(clean, KEYED)),
+        one("big", "the same with `--max-lock 120`", load_of(clean, KEYED, *long)),
         one(
             "big-staged-bad",
             "`penstock load`, 1 % bad rows",
-            _load(bad, _KEYED, *_BAD),
+            load_of(bad, KEYED, *_BAD),
             bad=True,
         ),
         one(
             "big-bad",
             "the same with `--max-lock 120`",
-            _load(bad, _KEYED, *_BAD, *long),
+            load_of(bad, KEYED, *_BAD, *long),
             bad=True,
         ),
     ]
@@ -180,16 +184,19 @@ def _lands(rows: int) -> int:
     return rows - rows // HUNDRED
 
 
-def _copy(server: Server, file: Path, table: str) -> tuple[str, ...]:
+def copy_of(server: Server, file: Path, table: str) -> tuple[str, ...]:
+    """A file, copied into a table by psql."""
     command = f"\\copy {table} from '{file}' with (format csv, header)"
     return (server.psql, "-X", "-q", "-v", "ON_ERROR_STOP=1", "-c", command)
 
 
-def _load(file: Path, table: str, *more: str) -> tuple[str, ...]:
+def load_of(file: Path, table: str, *more: str) -> tuple[str, ...]:
+    """Penstock empties a table and loads a file."""
     return (_program("penstock"), "load", str(file), table, "--mode", "truncate", *more)
 
 
-def _script(name: str, *arguments: str) -> tuple[str, ...]:
+def script(name: str, *arguments: str) -> tuple[str, ...]:
+    """A program of this folder."""
     # -P: the modules of this folder are not to be found by the imports of what is measured.
     return (sys.executable, "-P", str(HERE / f"{name}.py"), *arguments)
 

@@ -29,7 +29,7 @@ after each, the rows in the table are counted. Ratios are those of medians.
 _SECTION = re.compile(r"(?m)^(?=## PostgreSQL )")
 _PACKAGES = ("penstock", "polars", "psycopg", "sqlalchemy", "pandas", "dlt", "pyarrow")
 #: Contestants that others of their group are compared with.
-_FIRST = {"usual": "bare", "big": "big-bare"}
+_FIRST = {"usual": "bare", "big": "big-bare", "modes": "modes-bare"}
 
 
 @dataclass(frozen=True)
@@ -72,12 +72,19 @@ GOALS = (
     Goal("1 % bad rows / clean, as owner", 1.5, "bad", "owner"),
     Goal("1 % bad rows / clean, the big load, staged", 1.5, "big-staged-bad", "big-staged"),
     Goal("1 % bad rows / clean, the big load, `--max-lock 120`", 1.5, "big-bad", "big"),
+    Goal("upsert, all unchanged / bare `\\copy`", 3.0, "upsert-same", "modes-bare"),
+    Goal("upsert, 1 % changed / bare `\\copy`", 3.5, "upsert-some", "modes-bare"),
+    Goal("sync, 1 % changed / bare `\\copy`", 3.5, "sync-some", "modes-bare"),
+    Goal("scd2, 1 % changed / bare `\\copy`", 4.0, "scd2-some", "modes-bare"),
+    Goal("Parquet / CSV", 1.0, "parquet", "modes-csv"),
+    Goal("NDJSON / CSV", 1.6, "ndjson", "modes-csv"),
+    Goal("dlt merge / upsert, all unchanged", 4.0, "dlt-merge", "upsert-same", least=True),
     Goal("20 rows", 1.0, "twenty"),
     Goal("`penstock --help`", 0.3, "help"),
 )
 #: Bytes of memory that no load may pass, and those that are none of Penstock's.
 _MOST_MEMORY = 400 * _MB
-_OTHERS = ("bare", "constrained", "big-bare", "pandas", "dlt", "help")
+_OTHERS = ("bare", "constrained", "big-bare", "modes-bare", "pandas", "dlt", "dlt-merge", "help")
 
 
 def section(

@@ -18,6 +18,7 @@ from bench import results
 from bench.contestants import Contestant, contestants
 from bench.generate import Files, files_of, generate
 from bench.measured import Measured
+from bench.modes import fill, formats_of, modes
 from bench.processes import run
 from bench.server import HERE, LOADER, OWNER, SETTINGS, Server, server
 
@@ -37,11 +38,21 @@ def measure(here: Server, chosen: Sequence[Contestant], rounds: int) -> list[Mea
             first = number % len(members)
             for one in (*members[first:], *members[:first]):
                 here.execute((HERE / "empty.sql").read_bytes())
+                _fill(here, one)
                 took = run(one.command, here.environment(one.role), here.folder)
                 measured[one.name].add(took)
                 _check(here, one)
                 _say(f"round {number + 1}: {one.name} {measured[one.name].seconds[-1]:.2f} s")
     return list(measured.values())
+
+
+def _fill(here: Server, one: Contestant) -> None:
+    """What the table holds before, for those that do not begin with an empty one."""
+    if one.before:
+        text = (HERE / "before.sql").read_text(encoding="utf-8")
+        here.execute(text.partition(f"-- name: {one.before}\n")[2].partition("-- name:")[0])
+    if one.setup:
+        run(one.setup, here.environment(one.role), here.folder)
 
 
 def _check(here: Server, one: Contestant) -> None:
@@ -56,7 +67,7 @@ def _check(here: Server, one: Contestant) -> None:
     if there != one.lands:
         raise RuntimeError(f"{one.name}: {there:,} rows are in {one.table}, not {one.lands:,}")
     waiting = here.count("penstock.rejects")
-    if waiting != one.rows - one.lands:
+    if waiting != max(0, one.rows - one.lands):
         raise RuntimeError(f"{one.name}: {waiting:,} rejects, not {one.rows - one.lands:,}")
 
 
@@ -99,12 +110,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     rows = given.rows or (100_000 if given.quick else 1_000_000)
     rounds = given.rounds or (2 if given.quick else 5)
     with server() as here:
-        everyone = contestants(here, DATA, rows, rows * BIG)
+        usual = files_of(DATA, rows)
+        everyone = [*contestants(here, DATA, rows, rows * BIG), *modes(here, usual, rows)]
         chosen = _chosen(everyone, given.only)
         for count in sorted({one.sales for one in chosen} | {0}):
             _say(f"Files of {count:,} sales in {DATA}")
             generate(DATA, count)
         _prepare(here, files_of(DATA, 0))
+        if any(one.group == "modes" for one in chosen):
+            formats_of(here, usual)
+            fill(here, usual)
         measured = measure(here, chosen, rounds)
     text = results.section(here.said, SETTINGS, measured, rounds=rounds)
     print(text)

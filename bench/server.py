@@ -17,6 +17,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from bench.processes import run
 from penstock.postgres.embedded import Cluster
 
 HERE = Path(__file__).resolve().parent
@@ -76,6 +77,14 @@ class Server:
             for statement in text.split(b";"):
                 if statement.strip():
                     connection.execute(statement)
+
+    def run(self, command: tuple[str, ...], role: str) -> None:
+        """Run a program as a role.
+
+        Raises:
+            RuntimeError: It failed.
+        """
+        run(command, self.environment(role), self.folder)
 
     def count(self, table: str) -> int:
         """Rows of `table` or `schema.table`."""

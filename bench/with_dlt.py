@@ -30,7 +30,8 @@ _TYPES = {
 
 
 def main() -> int:
-    (file,) = sys.argv[1:]
+    file, *how = sys.argv[1:]
+    merged = how == ["merge"]
     batches = csv.open_csv(file, convert_options=csv.ConvertOptions(column_types=_TYPES))
     with tempfile.TemporaryDirectory() as folder:
         pipeline = dlt.pipeline(
@@ -40,8 +41,12 @@ def main() -> int:
             dataset_name="dlt_sales",
         )
         pipeline.run(
-            dlt.resource((pa.Table.from_batches([batch]) for batch in batches), name="fact_sales"),
-            write_disposition="replace",
+            dlt.resource(
+                (pa.Table.from_batches([batch]) for batch in batches),
+                name="fact_sales",
+                primary_key="sale_id" if merged else (),
+            ),
+            write_disposition="merge" if merged else "replace",
             loader_file_format="csv",
         ).raise_on_failed_jobs()
     return 0
