@@ -9,6 +9,7 @@ from typing import Any
 import psycopg
 
 from penstock.model.table import TableName
+from penstock.postgres.encodings import holdable
 from penstock.postgres.queries import queries
 
 _SQL = queries("penstock.ledger.sql", "ledger.sql")
@@ -78,7 +79,7 @@ def record(
             "table": table.table,
             "sha256": sha256,
             "bytes": size,
-            "name": name,
+            "name": holdable(connection, name),
             "load_id": load_id,
             "again": again,
         },

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -14,6 +15,7 @@ from psycopg.rows import class_row
 from penstock.errors import TargetError, UsageError
 from penstock.ledger.history import prefix_of
 from penstock.model.table import TableName
+from penstock.postgres.encodings import holdable
 from penstock.postgres.queries import queries
 
 _SQL = queries("penstock.ledger.sql", "quarantine.sql")
@@ -24,6 +26,8 @@ STATUSES = ("waiting", "resolved", "discarded", "void")
 KEPT_DAYS = 90
 #: Rejects fetched from the server at a time.
 _AT_A_TIME = 2000
+#: What the query `layouts` writes in the place of a JSON escape.
+_MARKED = re.compile("\1u([0-9a-fA-F]{4})")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -295,9 +299,17 @@ def layouts(connection: psycopg.Connection[Any], selection: Selection) -> list[L
     """Which source columns the rejects have that are meant; that of the earliest first."""
     rows = connection.execute(_selected("layouts", "layouts_grouped"), selection.parameters())
     return [
-        Layout(TableName(schema, table), None if unsplit else tuple(names))
+        Layout(TableName(schema, table), None if unsplit else tuple(map(_unmarked, names)))
         for names, unsplit, schema, table, _ in rows
     ]
+
+
+def _unmarked(name: str) -> str:
+    """A source column's name, with what its JSON escapes stand for."""
+    if "\1u" not in name:
+        return name
+    units = _MARKED.sub(lambda found: chr(int(found[1], 16)), name)
+    return units.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def discard(
@@ -312,7 +324,8 @@ def discard(
         who: The person; the database's own user is recorded besides.
     """
     waiting = {**selection.parameters(), "statuses": ["waiting"]}
-    return connection.execute(_selected("discard"), {**waiting, "note": note, "who": who}).rowcount
+    said = {"note": holdable(connection, note), "who": holdable(connection, who)}
+    return connection.execute(_selected("discard"), waiting | said).rowcount
 
 
 def purge(connection: psycopg.Connection[Any], days: int = KEPT_DAYS) -> int:

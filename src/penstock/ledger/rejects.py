@@ -11,6 +11,7 @@ import psycopg
 from psycopg import sql
 
 from penstock.model.table import TableName, TableSpec
+from penstock.postgres.encodings import Encoding, encoding_of
 from penstock.postgres.names import qualified
 from penstock.postgres.queries import queries
 
@@ -138,6 +139,7 @@ def _incoming(
     origin: Callable[[int], tuple[str, int]],
 ) -> int:
     connection.execute(_SQL["incoming"])
+    encoding = encoding_of(connection)
     met: dict[bytes, int] = {}
     count = 0
     with (
@@ -148,8 +150,11 @@ def _incoming(
             for row, line, raw, values, columns, codes, reasons, bad, key in frame.iter_rows():
                 source, record = origin(row)
                 mark = _fingerprint(table, raw, values, met)
+                if encoding is not None:
+                    source, key = encoding.shown(source), _held(key, encoding)
+                    values = None if values is None else encoding.in_json(values)
                 of_row = [mark, source, record, line, raw, values]
-                of_faults = [columns, codes, _shown(reasons), _shown(bad)]
+                of_faults = [columns, codes, _shown(reasons, encoding), _shown(bad, encoding)]
                 copy.write_row([*of_row, *of_faults, None if _has_nul(key) else key])
                 count += 1
     return count
@@ -159,11 +164,21 @@ def _has_nul(texts: Sequence[str | None] | None) -> bool:
     return any("\0" in text for text in texts or () if text)
 
 
-def _shown(texts: Sequence[str | None]) -> Sequence[str | None]:
-    r"""The texts with NUL, which PostgreSQL cannot hold, as `\x00`; `raw` has it as it was."""
-    if not _has_nul(texts):
+def _shown(texts: Sequence[str | None], encoding: Encoding | None) -> Sequence[str | None]:
+    r"""The texts as the ledger can hold them; `raw` has them as they were.
+
+    NUL, which PostgreSQL never holds, is `\x00`; what its encoding lacks is `\u20ac`.
+    """
+    if _has_nul(texts):
+        texts = [None if text is None else text.replace("\0", "\\x00") for text in texts]
+    if encoding is None:
         return texts
-    return [None if text is None else text.replace("\0", "\\x00") for text in texts]
+    return [None if text is None else encoding.shown(text) for text in texts]
+
+
+def _held(key: Sequence[str] | None, encoding: Encoding) -> Sequence[str] | None:
+    """The key, unless the encoding cannot hold it: then no load can bring it either."""
+    return None if any(encoding.shown(text) != text for text in key or ()) else key
 
 
 def _fingerprint(table: TableName, raw: bytes, values: str | None, met: dict[bytes, int]) -> bytes:

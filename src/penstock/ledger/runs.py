@@ -15,6 +15,7 @@ from psycopg.types.json import Jsonb
 
 from penstock.model.result import LoadResult
 from penstock.model.table import TableName
+from penstock.postgres.encodings import holdable
 from penstock.postgres.queries import queries
 
 _SQL = queries("penstock.ledger.sql", "ledger.sql")
@@ -51,9 +52,9 @@ def begin_run(connection: psycopg.Connection[Any], run: RunRecord, target: str) 
         {
             "run_id": run.run_id,
             "kind": run.kind,
-            "command": run.command,
-            "target": target,
-            "host": platform.node(),
+            "command": holdable(connection, run.command),
+            "target": holdable(connection, target),
+            "host": holdable(connection, platform.node()),
             "process": os.getpid(),
             "version": version("penstock"),
         },
@@ -78,7 +79,7 @@ def begin_load(
             "schema": table.schema,
             "table": table.table,
             "mode": mode,
-            "sources": list(sources),
+            "sources": [holdable(connection, source) for source in sources],
         },
     )
 
@@ -113,9 +114,9 @@ def finish_load(
             "filtered": result.filtered,
             "quarantined": result.quarantined,
             "changes": Jsonb(dict(result.changes)),
-            "skipped": list(result.skipped),
-            "strategy": result.strategy,
-            "error": None if error is None else error[:_ERROR_LENGTH],
+            "skipped": [holdable(connection, one) for one in result.skipped],
+            "strategy": holdable(connection, result.strategy),
+            "error": _kept(connection, error),
         },
     )
     return cursor.rowcount == 1
@@ -130,9 +131,13 @@ def finish_run(
         {
             "run_id": run.run_id,
             "status": status,
-            "error": None if error is None else error[:_ERROR_LENGTH],
+            "error": _kept(connection, error),
         },
     )
+
+
+def _kept(connection: psycopg.Connection[Any], error: str | None) -> str | None:
+    return None if error is None else holdable(connection, error)[:_ERROR_LENGTH]
 
 
 def lock_load(connection: psycopg.Connection[Any], load_id: str) -> None:

@@ -25,6 +25,7 @@ from penstock.model.batch import LINE, ROW, Batch
 from penstock.model.options import Grammar, OrphanPolicy
 from penstock.model.table import TableSpec
 from penstock.postgres.copy import BinaryEncoder, CsvEncoder, exact
+from penstock.postgres.encodings import Encoding
 from penstock.postgres.judged import has_grammar
 from penstock.postgres.staging import ROW_COLUMN as STAGED_ROW
 
@@ -93,6 +94,7 @@ class Intake:
         *,
         staged: bool,
         hold_back: str | None,
+        encoding: Encoding | None,
         watch: RefusedKeys | None = None,
         ascending: Ascending | None = None,
         lookups: Mapping[str, Lookup] | None = None,
@@ -108,6 +110,7 @@ class Intake:
         self.watch = watch
         self.ascending = ascending
         self._lookups = lookups or {}
+        self._encoding = encoding
         # All inputs supply the same columns; the order of the first one holds.
         self._order = [column.name for column in inputs[0][1].columns]
         self.columns = [STAGED_ROW, *self._order] if staged else list(self._order)
@@ -126,7 +129,9 @@ class Intake:
 
     def _validator(self, source: Input, matching: Matching) -> Validator:
         typed = _typed(source, matching)
-        return Validator(matching.columns, self._grammar, typed, self._lookups)
+        return Validator(
+            matching.columns, self._grammar, typed, self._lookups, encoding=self._encoding
+        )
 
     def frames(self) -> Generator[pl.DataFrame, None, None]:
         """The rows to send, as the inputs are read; run in a thread of its own."""

@@ -41,6 +41,7 @@ from penstock.model.table import ForeignKey
 from penstock.postgres.catalog import read_spec
 from penstock.postgres.constraints.fingerprint import compare, fingerprint
 from penstock.postgres.constraints.plan import ConstraintPlan, read_plan
+from penstock.postgres.encodings import encoding_of
 from penstock.postgres.names import qualified
 from penstock.postgres.offenders import Stage, may_alter
 from penstock.postgres.rows import has_rows
@@ -122,6 +123,7 @@ class TableLoad:
             watch=watch,
             lookups=read_lookups(connection, spec, options),
             ascending=None if direct else self._ascending(),
+            encoding=encoding_of(connection),
         )
         self.books.client = intake.books
         self._late = intake.late

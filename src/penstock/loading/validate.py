@@ -16,9 +16,11 @@ from penstock.loading.types.patterns import pattern_of
 from penstock.loading.types.registry import check_for
 from penstock.loading.types.texts import TEXT_BASES
 from penstock.loading.types.zones import check_zone
+from penstock.loading.unholdable import unholdable
 from penstock.model.batch import LINE, ROW
 from penstock.model.options import Grammar
 from penstock.model.table import Column
+from penstock.postgres.encodings import Encoding
 
 _FAULTS = {
     "position": pl.UInt32(),
@@ -71,6 +73,7 @@ class Validator:
         typed_columns: Names of columns that came typed and were made text by `types.typed`:
             `grammar.dates`, `numbers` and `empty="text"` are about text, and not about them.
         lookups: Column -> what makes its values of natural keys.
+        encoding: The database's, where it does not have every character.
 
     Raises:
         UsageError: A declaration of `grammar` makes no sense.
@@ -82,6 +85,8 @@ class Validator:
         grammar: Grammar,
         typed_columns: Collection[str] = (),
         lookups: Mapping[str, Lookup] | None = None,
+        *,
+        encoding: Encoding | None = None,
     ) -> None:
         _check_declarations(grammar)
         plain = Grammar()
@@ -93,6 +98,7 @@ class Validator:
         )
         grammars = [typed if column.name in typed_columns else grammar for column in columns]
         self._columns = tuple(columns)
+        self._encoding = encoding
         # Within, columns have numbers: to Polars, a name such as `*` or `^x$` would be many.
         numbered = [replace(column, name=str(n)) for n, column in enumerate(columns)]
         given = lookups or {}
@@ -132,6 +138,10 @@ class Validator:
         changes: list[pl.DataFrame] = []
         for number, (column, check) in enumerate(zip(self._columns, self._checks, strict=True)):
             values = looked.get_column(f"t{number}")
+            if self._encoding is not None and check.dtype == pl.String():
+                lost = unholdable(column, texts.get_column(str(number)), self._encoding)
+                lost = lost.insert_column(1, pl.lit("22P05").alias("code"))
+                faults.append(_faults(column, lost, given.get_column(str(number))))
             suspects = looked.get_column(f"s{number}")
             wrong = None
             if suspects.any():

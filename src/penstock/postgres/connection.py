@@ -199,6 +199,7 @@ def normalise(dsn: str) -> str:
             "The connection string cannot be read: write postgresql://user@host:5432/database "
             "(special characters in a password as %XX)"
         ) from None
+    parts["client_encoding"] = SETTINGS["client_encoding"]  # texts are Python's, in any database
     parts.setdefault("connect_timeout", CONNECT_TIMEOUT)
     parts.setdefault("application_name", "penstock")
     parts.setdefault("keepalives_idle", _DEAD_AFTER // 2)

@@ -51,12 +51,13 @@ from penstock.rejects r
 -- name: layouts
 -- Which source columns the rejects have, in the order of the source, earliest first; NULL where a
 -- record could not be split. `selected` and `layouts_grouped` go around it. PostgreSQL refuses to
--- look into JSON with a NUL in it, so a blank is put there; an escaped backslash before u0000 stays
--- one.
+-- look into JSON with escapes for what it cannot hold: NUL, and what the database's encoding lacks.
+-- So \u20ac is read as \u0001 followed by u20ac; the reader makes it a character again.
 select array(select json_object_keys(
-         case when strpos(raw_values::text, '\u0000') = 0 then raw_values
-              else replace(raw_values::text, '\u0000', '\u0020')::json end)) as names, raw_values is null as unsplit,
-       schema_name, table_name, min(reject_id)
+         case when strpos(raw_values::text, '\u') = 0 then raw_values
+              else regexp_replace(raw_values::text, '(?<!\\)((?:\\\\)*)\\u([0-9a-fA-F]{4})',
+                                  '\1\\u0001u\2', 'g')::json end)) as names,
+       raw_values is null as unsplit, schema_name, table_name, min(reject_id)
 from penstock.rejects r
 
 -- name: layouts_grouped
