@@ -23,7 +23,11 @@ from penstock.loading.kept import kept_on_disk
 from penstock.loading.observe import Observer
 from penstock.loading.overlap import Ahead
 from penstock.loading.parents import Parents
-from penstock.loading.placeholders import add_missing_parents, add_parents_of_stage
+from penstock.loading.placeholders import (
+    add_missing_parents,
+    add_parents_of_stage,
+    refuse_children,
+)
 from penstock.loading.prepare import Prepared
 from penstock.loading.steps import Step
 from penstock.loading.strategy import Decision, Way
@@ -314,8 +318,12 @@ class Filling:
                 if kind_of(error) is not Kind.ROW and not refused:
                     raise
                 self.observer.step(Step.ISOLATE, str(stage.spec.name))
-                found = self._isolated(stage)
-                if not found:
+                parentless = sum(
+                    refuse_children(self.connection, stage, parents)
+                    for parents in self._of_policy(OrphanPolicy.PLACEHOLDER)
+                )
+                found = [] if parentless else self._isolated(stage)
+                if not found and not parentless:
                     raise  # what refuses is no row: nothing would change by another try
                 stage.refuse(found)
                 if stage.release(()):

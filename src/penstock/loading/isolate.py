@@ -15,6 +15,7 @@ import psycopg
 from psycopg import sql
 
 from penstock.errors import LoadError
+from penstock.model.table import TableSpec
 from penstock.postgres.connection import translated
 from penstock.postgres.sqlstates import Kind, kind_of
 from penstock.postgres.staging import ROW_COLUMN, StagingTable
@@ -174,7 +175,27 @@ def _span(
         row=sql.Identifier(ROW_COLUMN), stage=stage.table, span=stage.span(low, high)
     )
     one = sql.SQL("s.{} = penstock_number").format(sql.Identifier(ROW_COLUMN))
-    body = sql.SQL(_IN_TURN).format(numbers=numbers, insert=stage.insert_statement(one))
+    return refused_in_turn(connection, stage.spec, numbers, stage.insert_statement(one))
+
+
+def refused_in_turn(
+    connection: psycopg.Connection[Any],
+    spec: TableSpec,
+    numbers: sql.Composable,
+    insert: sql.Composable,
+) -> list[Refused]:
+    """Try one INSERT for each number, each on top of those before it; what is good stays.
+
+    Args:
+        connection: Inside a savepoint that the caller rolls back.
+        spec: The table that is inserted into.
+        numbers: A SELECT of the numbers.
+        insert: The INSERT of `penstock_number`.
+
+    Raises:
+        LoadError: The server refuses for a reason that is no row's fault.
+    """
+    body = sql.SQL(_IN_TURN).format(numbers=numbers, insert=insert)
     connection.execute(
         sql.SQL("do language plpgsql {}").format(sql.Literal(body.as_string(connection)))
     )
@@ -184,19 +205,19 @@ def _span(
     ).fetchall()
     found = []
     for number, column, code, said, constraint in row:
-        _raise_unless_row(code, said, stage)
-        named, told = _told(stage, constraint, said)
+        _raise_unless_row(code, said, spec)
+        named, told = _told(spec, constraint, said)
         found.append(Refused(int(number), column or named, code, told))
     return found
 
 
-def _raise_unless_row(code: str, said: str, stage: StagingTable) -> None:
+def _raise_unless_row(code: str, said: str, spec: TableSpec) -> None:
     error = psycopg.errors.lookup(code) if _known(code) else psycopg.Error
     kind = kind_of(error(said))
-    if kind is Kind.ROW or (stage.spec.row_security and code == "42501") or not _known(code):
+    if kind is Kind.ROW or (spec.row_security and code == "42501") or not _known(code):
         return
     raise LoadError(
-        f"{stage.spec.name}: {said}. This is no row's fault; the load was rolled back.", code=code
+        f"{spec.name}: {said}. This is no row's fault; the load was rolled back.", code=code
     )
 
 
@@ -208,11 +229,11 @@ def _known(code: str) -> bool:
     return True
 
 
-def _told(stage: StagingTable, constraint: str | None, said: str) -> tuple[str, str]:
+def _told(spec: TableSpec, constraint: str | None, said: str) -> tuple[str, str]:
     """The columns that a constraint is about, and what it demands; the server's words otherwise."""
-    for check in stage.spec.checks:
+    for check in spec.checks:
         if check.name == constraint:
             return ", ".join(check.columns), f"violates {check.name}: {check.definition}"
-    columns = {key.name: key.columns for key in stage.spec.keys}
-    columns |= {key.name: key.columns for key in stage.spec.foreign_keys}
+    columns = {key.name: key.columns for key in spec.keys}
+    columns |= {key.name: key.columns for key in spec.foreign_keys}
     return ", ".join(columns.get(constraint or "", ())), said
