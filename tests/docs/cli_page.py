@@ -10,7 +10,7 @@ from typing import Any
 
 import typer
 
-from penstock.cli.main import app
+from penstock.cli.commands import app
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "cli.md"
 _HEAD = """# The command line

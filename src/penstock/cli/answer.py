@@ -14,13 +14,12 @@ import unicodedata
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from penstock.cli.interrupts import INTERRUPTED
 from penstock.errors import LoadError, PenstockError
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-#: What a shell answers for a program that Ctrl-C ended: 128 + SIGINT.
-INTERRUPTED = 130
 #: All rows landed, or some wait in quarantine.
 LOADED, QUARANTINED = 0, 3
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 from penstock.cli import arguments
 from penstock.cli.database import Dsn
+from penstock.cli.interrupts import end_at_once
 from penstock.cli.written import InputFlags, option
 from penstock.errors import UsageError
 from penstock.model.options import LoadMode
@@ -188,8 +189,9 @@ class Flags(InputFlags):
         Raises:
             UsageError: A value is not of its option's form.
         """
-        from penstock.loading.load import options_from
-        from penstock.loading.validate import Validator
+        with end_at_once(as_json=self.as_json):
+            from penstock.loading.load import options_from
+            from penstock.loading.validate import Validator
 
         given: dict[str, Any] = {name: getattr(self, name) for name in _AS_THEY_ARE}
         if self.columns is not None:

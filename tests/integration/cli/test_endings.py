@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import time
@@ -37,6 +39,45 @@ def test_an_interrupted_load_is_calm_and_changes_nothing(shop: Database, folder:
         "Error: Interrupted: the load was rolled back, nothing was changed."
     ]
     assert counted(shop, "customers") == 0
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("loaded", ["", "_ctypes", "polars", "psycopg"])
+def test_a_load_that_is_interrupted_while_it_starts_is_calm(
+    shop: Database, folder: Path, loaded: str, stop: signal.Signals
+) -> None:
+    process = subprocess.Popen(
+        command("load", "customers.csv", "--json"),
+        cwd=folder,
+        env=environment(PENSTOCK_DSN=shop.url),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with psycopg.connect(shop.url) as other:  # should it come so far, it waits
+        other.execute("lock table customers")
+        _await_start(process.pid, loaded)
+        process.send_signal(stop)
+        answered, said = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "Traceback" not in said
+    assert [line for line in said.splitlines() if "Error" in line] == said.splitlines()[-1:]
+    assert "Error: Interrupted" in said
+    assert json.loads(answered)["error"]["code"] == "interrupted"
+    assert counted(shop, "customers") == 0
+
+
+def _await_start(pid: int, loaded: str) -> None:
+    """Wait until the program looks after SIGTERM itself, and has such a library in memory."""
+    caught = 1 << (signal.SIGTERM - 1)
+    deadline = time.monotonic() + 20
+    while True:
+        assert time.monotonic() < deadline, "the program does not start"
+        status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+        mask = re.search(r"^SigCgt:\s*([0-9a-f]+)$", status, re.M)
+        ready = mask is not None and int(mask[1], 16) & caught
+        if ready and loaded in Path(f"/proc/{pid}/maps").read_text(encoding="utf-8"):
+            return
 
 
 def _await_lock(database: Database) -> None:

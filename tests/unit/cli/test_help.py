@@ -12,7 +12,7 @@ import pytest
 from typer.core import TyperGroup
 from typer.main import get_command
 
-from penstock.cli.main import app
+from penstock.cli.commands import app
 
 _HEAVY = {"polars", "sqlalchemy", "psycopg", "alembic", "pgpq", "arro3", "dotenv"}
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from penstock.cli import main
+from penstock.cli import commands, main
 from penstock.cli.answer import interrupted
 from penstock.errors import TryAgain
 
@@ -45,7 +45,7 @@ def test_every_error_ends_with_a_line_an_object_and_its_exit_code(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.delenv("PENSTOCK_DEBUG", raising=False)
-    monkeypatch.setattr(main, "app", _raising(error))
+    monkeypatch.setattr(commands, "app", _raising(error))
     with pytest.raises(SystemExit) as ended:
         main.run(["load", "a.csv", "--json"])
     assert ended.value.code == exit_code
@@ -60,7 +60,7 @@ def test_every_error_ends_with_a_line_an_object_and_its_exit_code(
 def test_without_json_nothing_is_on_standard_output(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(main, "app", _raising(TryAgain("locked")))
+    monkeypatch.setattr(commands, "app", _raising(TryAgain("locked")))
     with pytest.raises(SystemExit):
         main.run(["load", "a.csv", "--", "--json"])
     assert capsys.readouterr() == ("", "Error: locked.\n")
