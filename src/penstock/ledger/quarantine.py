@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, LiteralString
 
@@ -190,10 +189,11 @@ def groups(
         statuses: Only these; None: all.
         loads: Only what these loads met; None: all.
     """
-    if loads is not None:
-        kept = None if statuses is None else tuple(statuses)
-        return _groups_of(connection, Selection(table=table, loads=tuple(loads), statuses=kept))
-    chosen = Selection(table=table, statuses=None if statuses is None else tuple(statuses))
+    chosen = Selection(
+        table=table,
+        loads=None if loads is None else tuple(loads),
+        statuses=None if statuses is None else tuple(statuses),
+    )
     rows = connection.execute(_SQL["groups"], chosen.parameters()).fetchall()
     return [
         RejectGroup(
@@ -214,46 +214,6 @@ def groups(
         )
         for row in rows
     ]
-
-
-def _groups_of(connection: psycopg.Connection[Any], selection: Selection) -> list[RejectGroup]:
-    """As `groups`; read row by row, as few loads have many rejects."""
-    found: dict[tuple[TableName, str, str, str], RejectGroup] = {}
-    rows: Counter[tuple[TableName, str]] = Counter()
-    with connection.transaction():
-        for one in stream(connection, selection):
-            rows[one.table, one.status] += 1
-            faults = zip(one.columns, one.codes, one.bad_values, one.reasons, strict=True)
-            here = {
-                (column, code): (value, reason)
-                for column, code, value, reason in reversed(tuple(faults))
-            }
-            for (column, code), (value, reason) in here.items():
-                place = (one.table, column, code, one.status)
-                before = found.get(place)
-                found[place] = RejectGroup(
-                    table=one.table,
-                    column=column,
-                    code=code,
-                    status=one.status,
-                    rows=before.rows + 1 if before else 1,
-                    table_rows=0,
-                    first_seen=min(before.first_seen, one.first_seen) if before else one.first_seen,
-                    last_seen=max(before.last_seen, one.last_seen) if before else one.last_seen,
-                    reject_id=one.reject_id,
-                    source=one.source,
-                    record=one.record,
-                    line=one.line,
-                    value=value,
-                    reason=reason,
-                )
-    told = [replace(one, table_rows=rows[one.table, one.status]) for one in found.values()]
-
-    def place_of(one: RejectGroup) -> tuple[str, str, str, int, str, str]:
-        table = one.table
-        return table.schema, table.table, one.status, -one.rows, one.column, one.code
-
-    return sorted(told, key=place_of)
 
 
 def counts(

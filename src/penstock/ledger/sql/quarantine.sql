@@ -12,6 +12,8 @@ with combined as (
   where (%(statuses)s::text[] is null or status = any (%(statuses)s::text[]))
     and (%(table)s::text is null
          or (schema_name = %(schema)s::text and table_name = %(table)s::text))
+    and (%(loads)s::uuid[] is null or load_id = any (%(loads)s::uuid[])
+         or last_load = any (%(loads)s::uuid[]))
   group by schema_name, table_name, status, pattern),
 faults as (
   select distinct on (c.newest, f.name, f.code)
