@@ -23,9 +23,10 @@ if TYPE_CHECKING:
     )
     from penstock.loading.clear import Cleared, clear_tables
     from penstock.loading.load import load_star, load_table
+    from penstock.loading.replay import replay_rejects
     from penstock.loading.together import unit
     from penstock.model.options import Budget, LoadMode, OrphanPolicy, Progress
-    from penstock.model.result import LoadResult, ReasonCount
+    from penstock.model.result import LoadResult, ReasonCount, ReplayResult
     from penstock.postgres.here import database
 
 _HOMES = {
@@ -40,6 +41,7 @@ _HOMES = {
     "PenstockError": "penstock.errors",
     "Progress": "penstock.model.options",
     "ReasonCount": "penstock.model.result",
+    "ReplayResult": "penstock.model.result",
     "ShrinkRefused": "penstock.errors",
     "SourceError": "penstock.errors",
     "TargetError": "penstock.errors",
@@ -49,6 +51,7 @@ _HOMES = {
     "database": "penstock.postgres.here",
     "load_star": "penstock.loading.load",
     "load_table": "penstock.loading.load",
+    "replay_rejects": "penstock.loading.replay",
     "unit": "penstock.loading.together",
 }
 
@@ -64,6 +67,7 @@ __all__ = [
     "PenstockError",
     "Progress",
     "ReasonCount",
+    "ReplayResult",
     "ShrinkRefused",
     "SourceError",
     "TargetError",
@@ -73,6 +77,7 @@ __all__ = [
     "database",
     "load_star",
     "load_table",
+    "replay_rejects",
     "unit",
 ]
 

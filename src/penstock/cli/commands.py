@@ -20,6 +20,7 @@ from penstock.cli.load import LOAD_EXAMPLES, STAR_EXAMPLES, load, load_star
 from penstock.cli.new import new_app
 from penstock.cli.pg import pg_app
 from penstock.cli.rejects import rejects_app
+from penstock.cli.replay import REPLAY_EXAMPLES, replay
 from penstock.cli.runs import runs_app
 
 app = typer.Typer(
@@ -46,6 +47,7 @@ app.command("load", cls=Command, epilog=LOAD_EXAMPLES, rich_help_panel=LOADING)(
 app.command("load-star", cls=Command, epilog=STAR_EXAMPLES, rich_help_panel=LOADING)(load_star)
 app.command("clear", cls=Command, epilog=CLEAR_EXAMPLES, rich_help_panel=LOADING)(clear)
 app.add_typer(new_app, name="new", rich_help_panel=LOADING)
+rejects_app.command("replay", cls=Command, epilog=REPLAY_EXAMPLES)(replay)
 app.add_typer(rejects_app, name="rejects", rich_help_panel=BOOKS)
 app.add_typer(runs_app, name="runs", rich_help_panel=BOOKS)
 app.command("doctor", cls=Command, epilog=DOCTOR_EXAMPLES, rich_help_panel=DATABASE)(doctor)

@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import Field, dataclass, fields
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 from penstock.cli import arguments
@@ -193,35 +193,45 @@ class Flags(InputFlags):
             from penstock.loading.load import options_from
             from penstock.loading.validate import Validator
 
-        given: dict[str, Any] = {name: getattr(self, name) for name in _AS_THEY_ARE}
+        names = arguments.columns_of(self.columns) if self.columns is not None else None
+        if self.no_header and not isinstance(names, list):
+            raise UsageError("--no-header needs the names of all columns: --columns a,b,c.")
+        options = options_from(**self.said(), **observers, mode=self.mode or default)
+        Validator([], options.grammar)  # senseless --dates, --numbers, --timezone are refused
+        return options
+
+    def said(self) -> dict[str, Any]:
+        """What was said, but for the mode, as options of `load_table`.
+
+        Raises:
+            UsageError: A value is not of its option's form.
+        """
+        silent = {one.name: one.default for one in fields(Flags)}
+        names = [name for name in _AS_THEY_ARE if getattr(self, name) != silent[name]]
+        given: dict[str, Any] = {name: getattr(self, name) for name in names}
         if self.columns is not None:
             given["columns"] = arguments.columns_of(self.columns)
-        if self.no_header and not isinstance(given.get("columns"), list):
-            raise UsageError("--no-header needs the names of all columns: --columns a,b,c.")
         if self.delimiter is not None:
             given["delimiter"] = arguments.character_of(self.delimiter, "delimiter")
         if self.escape is not None:
             given["escape"] = arguments.character_of(self.escape, "escape")
-        options = options_from(
-            **given,
-            **observers,
-            mode=self.mode or default,
-            quote=arguments.quote_of(self.quote),
-            header=not self.no_header,
-            null=tuple(self.null or ()),
-            key=arguments.names_of(self.key, "key") if self.key is not None else (),
-            type1=arguments.names_of(self.type1, "type1") if self.type1 is not None else (),
-            within=arguments.values_of(self.within or (), "within"),
-            missing=arguments.values_of(self.missing or (), "missing"),
-            lookups=arguments.values_of(self.lookup or (), "lookup"),
-            orphans=arguments.orphans_of(self.orphans or ()),
-            max_lock=arguments.seconds_of(self.max_lock, "max-lock"),
-            lock_timeout=arguments.seconds_of(self.lock_timeout, "lock-timeout"),
-            ledger=not self.no_ledger,
-            rejects_file=self.rejects,
-        )
-        Validator([], options.grammar)  # senseless --dates, --numbers, --timezone are refused
-        return options
+        if self.null:
+            given["null"] = tuple(self.null)
+        if self.lookup:
+            given["lookups"] = arguments.values_of(self.lookup, "lookup")
+        return given | {
+            "quote": arguments.quote_of(self.quote),
+            "header": not self.no_header,
+            "key": arguments.names_of(self.key, "key") if self.key is not None else (),
+            "type1": arguments.names_of(self.type1, "type1") if self.type1 is not None else (),
+            "within": arguments.values_of(self.within or (), "within"),
+            "missing": arguments.values_of(self.missing or (), "missing"),
+            "orphans": arguments.orphans_of(self.orphans or ()),
+            "max_lock": arguments.seconds_of(self.max_lock, "max-lock"),
+            "lock_timeout": arguments.seconds_of(self.lock_timeout, "lock-timeout"),
+            "ledger": not self.no_ledger,
+            "rejects_file": self.rejects,
+        }
 
 
 #: Options that mean what they say.
@@ -250,8 +260,22 @@ _AS_THEY_ARE = (
 )
 
 
-def takes_flags(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options of `Flags`, gathered in its parameter `flags`."""
+def takes_flags(
+    *, without: Collection[str] = ()
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command the options of `Flags`, gathered in its parameter `flags`.
+
+    Args:
+        without: Fields of `Flags` that make no sense for the command.
+    """
+
+    def give(command: Callable[..., None]) -> Callable[..., None]:
+        return _taking(command, [one for one in fields(Flags) if one.name not in without])
+
+    return give
+
+
+def _taking(command: Callable[..., None], taken: Sequence[Field[Any]]) -> Callable[..., None]:
     own = [
         one
         for one in inspect.signature(command, eval_str=True).parameters.values()
@@ -265,7 +289,7 @@ def takes_flags(command: Callable[..., None]) -> Callable[..., None]:
             default=one.default,
             annotation=hints[one.name],
         )
-        for one in fields(Flags)
+        for one in taken
     ]
 
     def called(**given: Any) -> None:

@@ -56,7 +56,7 @@ STAR_EXAMPLES = """
 _RUN = 8
 
 
-@takes_flags
+@takes_flags()
 def load(
     words: Annotated[
         list[str],
@@ -84,15 +84,15 @@ def load(
 
         return run_load(where, [(table, files)], options, kind="load", command=command)
 
-    results, _ = _carry_out(run, flags, LoadMode.APPEND)
+    results, _ = carry_out(run, flags, LoadMode.APPEND)
     if flags.as_json:
         from penstock.cli.report import as_object
 
         answer.answer(as_object(results[0]))
-    raise typer.Exit(_exit_code(results, flags))
+    raise typer.Exit(exit_code(results, flags))
 
 
-@takes_flags
+@takes_flags()
 def load_star(
     folder: Annotated[
         Path,
@@ -129,7 +129,7 @@ def load_star(
 
         return run_star(where, folder, names, options, command=command)
 
-    results, seconds = _carry_out(run, flags, LoadMode.TRUNCATE)
+    results, seconds = carry_out(run, flags, LoadMode.TRUNCATE)
     if flags.as_json:
         from penstock.cli.report import as_object
 
@@ -141,10 +141,10 @@ def load_star(
                 "seconds": round(seconds, 3),
             }
         )
-    raise typer.Exit(_exit_code(results, flags))
+    raise typer.Exit(exit_code(results, flags))
 
 
-def _carry_out(
+def carry_out(
     run: Callable[[str, LoadOptions, str], list[LoadResult]], flags: Flags, default: LoadMode
 ) -> tuple[list[LoadResult], float]:
     """Run a load with its progress and its report; gives the results and the seconds."""
@@ -167,7 +167,7 @@ def _carry_out(
             raise _with_way_to_see(error) from None
         raise
     seconds = time.perf_counter() - began
-    if not flags.quiet:
+    if results and not flags.quiet:
         from penstock.cli.report import report
 
         report(results, seconds, kept=not flags.no_ledger)
@@ -193,6 +193,7 @@ def _introduce(where: Database) -> None:
         answer.say("The embedded PostgreSQL of this folder was started (penstock pg stop).", "dim")
 
 
-def _exit_code(results: list[LoadResult], flags: Flags) -> int:
+def exit_code(results: list[LoadResult], flags: Flags) -> int:
+    """0, or 3 where rows wait and nobody said that this is fine."""
     waiting = any(result.quarantined for result in results)
     return answer.QUARANTINED if waiting and not flags.rejects_ok else answer.LOADED

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 rejects_app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="rich",
-    help="Rows that were refused: list, show, export, discard, purge.",
+    help="Rows that were refused: list, show, export, replay, discard, purge.",
 )
 
 LIST_EXAMPLES = """
@@ -87,7 +87,7 @@ Load = Annotated[
 TableName = Annotated[
     str | None, typer.Argument(metavar="[TABLE]", show_default=False, help="Only of this table.")
 ]
-_STATUS_HELP = "waiting, resolved, discarded, void (of failed loads), or all."
+_STATUS_HELP = "waiting, replayed, resolved, discarded, void (of failed loads), or all."
 
 
 @rejects_app.command("list", cls=Command, epilog=LIST_EXAMPLES)
@@ -185,18 +185,22 @@ def export(
     as_json: AsJson = False,
 ) -> None:
     """Export refused rows, one line each, to be corrected and loaded again."""
-    from penstock.ledger.quarantine import layouts
+    from penstock.ledger.quarantine import layouts, number_waiting
     from penstock.loading.export import check_path, export_rejects
 
     check_path(file)
     if file.exists() and not overwrite:
         raise UsageError(f"{file} is there already: choose another name, or pass --overwrite.")
     with connected(dsn, "export the rejects") as (where, connection):
-        what = _selection(connection, table, ids, load, code=code, column=column, status=status)
+        what = selection(connection, table, ids, load, code=code, column=column, status=status)
         rows = export_rejects(connection, file, what)
         kinds = layouts(connection, what)
+        waits = number_waiting(connection, what)
     answer.say(f"{rows_text(rows)} written to {file}.")
-    if kinds:
+    if waits:
+        words = shlex.join(("penstock", "rejects", "replay", str(file)))
+        answer.say(f"Correct it, then load it again: {words}")
+    elif kinds:
         answer.say(_way_back(file, kinds))
     if as_json:
         answer.answer({"target": where.label, "file": str(file), "rows": rows})
@@ -222,7 +226,7 @@ def discard(
     if not (table or ids or load):
         raise UsageError("Say which rows: --id N, a TABLE (with --code or --column), or --load ID.")
     with connected(dsn, "discard the rejects") as (where, connection):
-        what = _selection(connection, table, ids, load, code=code, column=column, status="waiting")
+        what = selection(connection, table, ids, load, code=code, column=column, status="waiting")
         waiting = quarantine.number(connection, what)
         if waiting and not yes:
             _confirm(waiting)
@@ -266,7 +270,7 @@ def _way_back(file: Path, kinds: Sequence[Layout]) -> str:
     return f"Correct it{save}, then load it again: {shlex.join(words)}"
 
 
-def _selection(
+def selection(
     connection: psycopg.Connection[Any],
     table: str | None,
     ids: Sequence[str] | None,
@@ -276,6 +280,7 @@ def _selection(
     column: str | None,
     status: str | None,
 ) -> Selection:
+    """Which rejects the options mean."""
     from penstock.ledger.quarantine import Selection, loads_of
 
     named = status or ("all" if ids or load else "waiting")

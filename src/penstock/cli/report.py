@@ -11,7 +11,7 @@ from rich.text import Text
 
 from penstock.cli.answer import console, plain
 from penstock.cli.connected import changes_text
-from penstock.model.result import LoadResult, ReasonCount
+from penstock.model.result import REJECTS, LoadResult, ReasonCount
 
 #: The counts of the equation in its order, and how they look.
 _COUNTS = {
@@ -133,6 +133,8 @@ def _reason(reason: ReasonCount) -> Iterator[tuple[int, Text]]:
     yield 2, Text.assemble((where, "bold yellow"), f" {reason.code}, {rows}: ", text)
     for file, line, value, _ in reason.samples:
         place = f"{plain(file)} line {line:,}" if line else plain(file)
+        if file == REJECTS:
+            place = f"reject #{line}"
         yield 6, Text(place if value is None else f"{place}: {_short(value)}", "dim")
 
 

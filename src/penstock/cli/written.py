@@ -152,23 +152,23 @@ class InputFlags:
         ),
     ] = None
     dates: Annotated[
-        str,
+        str | None,
         option(
             _WRITTEN,
             "Such as DD/MM/YYYY or D.M.YYYY; years have four digits. Default: YYYY-MM-DD.",
             "--dates",
             metavar="PATTERN",
         ),
-    ] = "YYYY-MM-DD"
+    ] = None
     numbers: Annotated[
-        str,
+        str | None,
         option(
             _WRITTEN,
             'An example, such as "1.234,56". Default: 1234.56.',
             "--numbers",
             metavar="EXAMPLE",
         ),
-    ] = "1234.56"
+    ] = None
     timezone: Annotated[
         str | None,
         option(

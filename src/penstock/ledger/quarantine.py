@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, LiteralString
 
@@ -19,8 +20,8 @@ from penstock.postgres.queries import queries
 
 _SQL = queries("penstock.ledger.sql", "quarantine.sql")
 
-#: What can become of a reject. The ledger also knows `replayed`, which nothing sets yet.
-STATUSES = ("waiting", "resolved", "discarded", "void")
+#: What can become of a reject.
+STATUSES = ("waiting", "replayed", "resolved", "discarded", "void")
 #: Days that closed rejects are kept.
 KEPT_DAYS = 90
 #: Rejects fetched from the server at a time.
@@ -233,6 +234,13 @@ def number(connection: psycopg.Connection[Any], selection: Selection) -> int:
     return 0 if row is None else int(row[0])
 
 
+def number_waiting(connection: psycopg.Connection[Any], selection: Selection) -> int:
+    """How many of the rejects that are meant wait."""
+    if selection.statuses is not None and "waiting" not in selection.statuses:
+        return 0
+    return number(connection, replace(selection, statuses=("waiting",)))
+
+
 def find(
     connection: psycopg.Connection[Any], selection: Selection, limit: int | None = None
 ) -> list[StoredReject]:
@@ -270,6 +278,15 @@ def _unmarked(name: str) -> str:
         return name
     units = _MARKED.sub(lambda found: chr(int(found[1], 16)), name)
     return units.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def texts_of(raw_values: str) -> dict[str, str | None]:
+    """Source column -> text, of a reject's `raw_values`; numbers as they are written."""
+    read: dict[str, Any] = json.loads(raw_values, parse_float=str, parse_int=str)
+    return {
+        name: value if value is None or isinstance(value, str) else json.dumps(value)
+        for name, value in read.items()
+    }
 
 
 def discard(

@@ -154,7 +154,7 @@ def _incoming(
                     source, key = encoding.shown(source), _held(key, encoding)
                     values = None if values is None else encoding.in_json(values)
                 of_row = [mark, source, record, line, raw, values]
-                of_faults = [columns, codes, _shown(reasons, encoding), _shown(bad, encoding)]
+                of_faults = [columns, codes, as_kept(reasons, encoding), as_kept(bad, encoding)]
                 copy.write_row([*of_row, *of_faults, None if _has_nul(key) else key])
                 count += 1
     return count
@@ -164,7 +164,7 @@ def _has_nul(texts: Sequence[str | None] | None) -> bool:
     return any("\0" in text for text in texts or () if text)
 
 
-def _shown(texts: Sequence[str | None], encoding: Encoding | None) -> Sequence[str | None]:
+def as_kept(texts: Sequence[str | None], encoding: Encoding | None) -> Sequence[str | None]:
     r"""The texts as the ledger can hold them; `raw` has them as they were.
 
     NUL, which PostgreSQL never holds, is `\x00`; what its encoding lacks is `\u20ac`.

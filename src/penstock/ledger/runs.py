@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Any
@@ -69,8 +70,9 @@ def begin_load(
     table: TableName,
     mode: str,
     sources: Sequence[str],
+    options: Mapping[str, Any] | None = None,
 ) -> None:
-    """Record a load of the run."""
+    """Record a load of the run; `options` say how values are written, as for `load_table`."""
     connection.execute(
         _SQL["begin_load"],
         {
@@ -80,6 +82,7 @@ def begin_load(
             "table": table.table,
             "mode": mode,
             "sources": [holdable(connection, source) for source in sources],
+            "options": json.dumps(options or {}),
         },
     )
 

@@ -63,7 +63,7 @@ class TableBooks:
         read, inserted = self.client.read, self.filled.inserted
         taken = inserted + self.filled.updated + self.filled.unchanged + self.filled.ignored
         name, budget = self.prepared.spec.name, self._options.budget
-        if self.refused and not taken:
+        if self.refused and not taken and self.prepared.replaying is None:
             raise BudgetExceeded(
                 f"{name}: every row was refused ({self.refused:,} of {read:,}). "
                 f"The load was rolled back.{self._reasons()}",

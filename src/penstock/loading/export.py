@@ -12,7 +12,7 @@ import os
 import re
 import stat
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +23,7 @@ import psycopg
 
 from penstock.errors import UsageError
 from penstock.ledger import quarantine
-from penstock.ledger.quarantine import Selection
+from penstock.ledger.quarantine import Selection, texts_of
 from penstock.model.batch import ROW
 from penstock.model.table import TableName
 
@@ -87,7 +87,7 @@ class _Layout:
         return [*ours, *self.names, *([self._free("_raw")] if self.with_raw else [])]
 
     def cells(self, row: _Refused) -> list[Cell]:
-        values = _values(row.values)
+        values = {} if row.values is None else texts_of(row.values)
         cells: list[Cell] = [
             row.id,
             _JOIN.join(row.columns) or None,
@@ -203,17 +203,6 @@ def _merged(layouts: Iterable[Sequence[str]]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for names in layouts for name in names))
 
 
-def _values(text: str | None) -> Mapping[str, Cell]:
-    if text is None:
-        return {}
-    # Numbers of typed sources are kept as they are written.
-    read: dict[str, Any] = json.loads(text, parse_float=str, parse_int=str)
-    return {
-        name: value if value is None or isinstance(value, str) else json.dumps(value)
-        for name, value in read.items()
-    }
-
-
 def _kind(path: Path) -> Callable[[IO[bytes], _Layout], _Writer]:
     ending = path.suffix.lower()
     if ending == ".csv":
@@ -327,6 +316,25 @@ class _Xlsx:
 
 #: The place of `_reason` among the columns.
 _REASON = 2
+
+
+def written_as(cell: Cell, kind: str) -> Cell:
+    """What a cell of the ledger reads as in an untouched file.
+
+    Args:
+        cell: A source's text.
+        kind: `.csv` or `.xlsx`; in a sheet, long texts are cut, and the empty text is no cell.
+    """
+    if cell is None or kind == ".csv":
+        return cell
+    return _cut(cell, _CELL) or None
+
+
+def without_apostrophe(cell: str) -> str:
+    """A field of a CSV file without the apostrophe that an export put in front of it."""
+    if cell[:1] != "'" or not _FORMULA.match(cell) or _PLAIN_NUMBER.fullmatch(cell):
+        return cell
+    return cell[1:]
 
 
 def _too_long(cell: Cell) -> bool:

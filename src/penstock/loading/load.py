@@ -22,7 +22,7 @@ from penstock.ledger.runs import RunRecord
 from penstock.loading.export import check_path
 from penstock.loading.inputs import Input, inputs_of
 from penstock.loading.observe import Observer
-from penstock.loading.prepare import prepare
+from penstock.loading.prepare import Prepared, prepare
 from penstock.loading.star import StarFile, in_order, match_files
 from penstock.loading.steps import Step
 from penstock.loading.unit import Unit
@@ -268,6 +268,35 @@ def load_into(
     target: Target, pairs: Sequence[tuple[str, Any]], options: LoadOptions, run: RunRecord
 ) -> list[LoadResult]:
     """Load (table, source) pairs into an open target as one transaction, or within its own."""
+
+    def plan(chosen: LoadOptions, folder: Callable[[], Path]) -> list[Prepared]:
+        tables = []
+        for name, source in pairs:
+            inputs: list[Input] = inputs_of(source, chosen, folder)
+            tables.append(prepare(target.connection, name, inputs, chosen, ledger=chosen.ledger))
+        return tables
+
+    return carry_out(target, plan, options, run)
+
+
+def carry_out(
+    target: Target,
+    plan: Callable[[LoadOptions, Callable[[], Path]], list[Prepared]],
+    options: LoadOptions,
+    run: RunRecord,
+) -> list[LoadResult]:
+    """Load what a plan says as one transaction, or nothing where it names no table.
+
+    Args:
+        target: Where to.
+        plan: Gives the tables in the order in which they are filled; called with the options that
+            hold and with what makes a folder of the load's own, on the target's connection.
+        options: Of all of them.
+        run: The run that the loads belong to.
+
+    Raises:
+        PenstockError: As for `load_table`.
+    """
     observer = Observer(options)
     connection = target.connection
     said: list[str] = []
@@ -287,12 +316,11 @@ def load_into(
         with ExitStack() as stack:
             folder = _private_folder(stack)
             set_locally(connection, "public")
-            tables = []
-            for name, source in pairs:
-                inputs: list[Input] = inputs_of(source, options, folder)
-                tables.append(prepare(connection, name, inputs, options, ledger=options.ledger))
+            tables = plan(options, folder)
             if not target.joined:
                 connection.rollback()
+            if not tables:
+                return []
             tables[0] = replace(tables[0], warnings=(*said, *tables[0].warnings))
             return Unit(target, tables, options, run, observer).execute()
     except psycopg.Error as error:

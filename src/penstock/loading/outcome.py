@@ -61,6 +61,7 @@ class Recorder:
                 table=prepared.spec.name,
                 mode=self._options.mode.value,
                 sources=[one.name for one, _ in prepared.inputs],
+                options=prepared.written,
             )
 
     def write_rejects(
@@ -71,11 +72,16 @@ class Recorder:
             return
         for books in tables:
             load_id, name = books.prepared.load_id, books.prepared.spec.name
-            if books.spool.rows:
+            replaying = books.prepared.replaying
+            if replaying is not None:
+                replaying.finish(connection, load_id, books.spool.frames())
+            elif books.spool.rows:
                 rejects.write(connection, load_id, name, books.spool.frames(), books.origin)
             if self._options.mode is LoadMode.TRUNCATE and books.prepared.inputs:
                 rejects.supersede(connection, load_id, name)
-            rejects.resolve(connection, load_id, books.prepared.spec, books.open_rejects)
+        for books in tables:  # when each replay has closed its own
+            spec = books.prepared.spec
+            rejects.resolve(connection, books.prepared.load_id, spec, books.open_rejects)
 
     def succeeded(
         self,

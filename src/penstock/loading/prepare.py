@@ -16,6 +16,7 @@ from penstock.loading.columns import Matching, match
 from penstock.loading.inputs import Input
 from penstock.loading.keys import KEYED, history_key, key_of, scope_of
 from penstock.loading.parents import policies
+from penstock.loading.replaying import Replaying
 from penstock.loading.types.registry import refuse_unjudged
 from penstock.model.options import LoadMode, LoadOptions, OrphanPolicy
 from penstock.model.table import Key, TableSpec
@@ -54,6 +55,8 @@ class Prepared:
         gone: Loads whose rows are no longer in the table, as it is empty.
         key: By which rows are matched, in the modes that do.
         scope: The part of the table that the load is about.
+        reading: Options that say how the inputs are read.
+        replaying: The rejects that the input's rows are; None where they come from a source.
     """
 
     spec: TableSpec
@@ -66,6 +69,13 @@ class Prepared:
     gone: frozenset[str] = frozenset()
     key: Key | None = None
     scope: Scope | None = None
+    reading: LoadOptions = field(default_factory=LoadOptions)
+    replaying: Replaying | None = None
+
+    @property
+    def written(self) -> dict[str, Any]:
+        """How the values are written, as options of `load_table`."""
+        return self.reading.written({name for one, _ in self.inputs for name in one.typed})
 
     @property
     def size(self) -> int:
@@ -155,6 +165,7 @@ def prepare(
         warnings=tuple(dict.fromkeys(warnings)),
         gone=gone,
         key=_key(spec, options, matched),
+        reading=options,
         scope=scope_of(
             connection, spec, options, [one for _, pair in matched for one in pair.columns]
         ),

@@ -101,6 +101,8 @@ class TableLoad:
         began = time.perf_counter()
         connection, spec, options = self._connection, self._spec, self._options
         self._observer.step(Step.PLAN, str(spec.name))
+        if self.prepared.replaying is not None:
+            self.prepared.replaying.hold(connection, options.lock_timeout)
         truncate = options.mode is LoadMode.TRUNCATE
         empty = truncate or not has_rows(connection, spec.name)
         plan = read_plan(connection, spec.oid)
@@ -115,13 +117,13 @@ class TableLoad:
         intake = Intake(
             spec,
             self.prepared.inputs,
-            options.grammar,
+            self.prepared.reading.grammar,
             parents,
             self.books.spool,
             staged=not direct,
             hold_back=self._hold_back(empty=empty) if direct else None,
             watch=watch,
-            lookups=read_lookups(connection, spec, options),
+            lookups=read_lookups(connection, spec, self.prepared.reading),
             ascending=None if direct else self._ascending(),
             encoding=encoding_of(connection),
         )

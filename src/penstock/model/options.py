@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
+from typing import Any
 
 #: Bytes of one record above which a quote is taken to be never closed.
 DEFAULT_MAX_RECORD_BYTES = 16 << 20
@@ -270,3 +271,22 @@ class LoadOptions:
     rejects_file: str | None = None
     on_progress: Callable[[Progress], None] | None = None
     on_step: Callable[[str], None] | None = None
+
+    def written(self, typed: Collection[str] = ()) -> dict[str, Any]:
+        """How the values are written, as options of `load_table`, where it is not the default.
+
+        Args:
+            typed: Source columns that are not text; they are the entry `typed`.
+        """
+        plain, said = Grammar(), {}
+        for one in fields(Grammar):
+            value = getattr(self.grammar, one.name)
+            if value != getattr(plain, one.name):
+                said[one.name] = list(value) if isinstance(value, tuple) else value
+        if self.columns:
+            said["columns"] = dict(self.columns)
+        if self.lookups:
+            said["lookups"] = dict(self.lookups)
+        if self.ignore_extra:
+            said["ignore_extra"] = True
+        return said | ({"typed": sorted(typed)} if typed else {})

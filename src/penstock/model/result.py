@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+#: Name of the input where rejects are replayed as they came; its lines are their numbers.
+REJECTS = "rejects"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReasonCount:
@@ -98,3 +101,25 @@ class LoadResult:
         beside = [f"{getattr(self, n):,} {n}" for n in ("deleted", "inferred") if getattr(self, n)]
         text = f"{self.table}: {', '.join(parts)}"
         return f"{text} ({', '.join(beside)})" if beside else text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplayResult:
+    """What came of a replay of rejects.
+
+    Attributes:
+        target: `user@host:port/database`.
+        loads: The books of each load: one for each table, or several where rejects of a table
+            have different columns or were written in different ways; empty where none waits.
+        replayed: Rejects whose rows were loaded; they are closed.
+        waiting: Rejects whose rows were refused again.
+        skipped: Reject -> why it was not tried: `replayed`, `resolved`, `discarded`, `void`,
+            `unknown` (none of that number is meant), `unsplit` (its record has no fields yet),
+            `closed` (by another session while this one waited for it).
+    """
+
+    target: str
+    loads: tuple[LoadResult, ...]
+    replayed: int
+    waiting: int
+    skipped: Mapping[int, str] = field(default_factory=dict)

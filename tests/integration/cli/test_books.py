@@ -110,7 +110,7 @@ def test_what_waits_is_listed_by_table_column_and_code(loaded: Database, folder:
     assert "There is no table oders. Did you mean orders?" in mistyped.stderr
     strange = penstock(folder, "rejects", "list", "xyz", "--dsn", loaded.url)
     assert "There is no table xyz. There are: orders, customers." in strange.stderr
-    assert "waiting, resolved, discarded, void, all." in wrong.stderr
+    assert "waiting, replayed, resolved, discarded, void, all." in wrong.stderr
 
 
 def test_a_reject_is_shown_whole_and_cannot_move_the_terminal(
@@ -138,7 +138,8 @@ def test_rejects_are_exported_privately_and_never_over_a_file(
     done = penstock(folder, "rejects", "export", "r.csv", "--dsn", loaded.url, "--json")
     assert (done.returncode, said(done)["rows"]) == (0, 3)
     assert done.stderr.endswith(
-        "\n3 rows written to r.csv.\nCorrect it, then load it again: penstock load r.csv orders\n"
+        "\n3 rows written to r.csv.\n"
+        "Correct it, then load it again: penstock rejects replay r.csv\n"
     )
     path = folder / "r.csv"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600

@@ -27,6 +27,8 @@ create table penstock.runs (
     error text
 )
 """
+# `options` is how the values were written, so that a replay of a reject reads it in the same way;
+# json, as jsonb cannot hold every text in every encoding.
 _LOADS = """
 create table penstock.loads (
     load_id uuid primary key,
@@ -37,6 +39,7 @@ create table penstock.loads (
     status text not null default 'running'
         check (status in ('running', 'succeeded', 'failed', 'interrupted', 'dry_run')),
     sources text[] not null default '{}',
+    options json not null default '{}',
     started_at timestamptz not null default clock_timestamp(),
     finished_at timestamptz,
     seconds double precision,

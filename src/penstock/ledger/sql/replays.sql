@@ -1,0 +1,40 @@
+-- Rejects that are tried again. A reject is named by its number; what it was in its source stays.
+
+-- name: sources
+-- What there is to replay, with how the load that last met it was told to read; `selected`, of
+-- quarantine.sql, and `sources_ordered` follow.
+select r.reject_id, r.schema_name, r.table_name, r.status, r.raw_values::text, l.options::text
+from penstock.rejects r left join penstock.loads l on l.load_id = r.last_load
+
+-- name: sources_ordered
+-- The end of `sources`.
+order by r.reject_id
+
+-- name: lock
+-- Those that wait still, held until the transaction ends: two replays of the same rejects come one
+-- after the other, and the second does not find them waiting.
+select reject_id from penstock.rejects
+where reject_id = any (%(ids)s::bigint[]) and status = 'waiting'
+order by reject_id for update;
+
+-- name: incoming
+-- What is refused again arrives by COPY in a table of the transaction's own.
+create temporary table penstock_refused_again (
+    reject_id bigint not null, columns text[] not null, codes text[] not null,
+    reasons text[] not null, bad_values text[] not null
+) on commit drop;
+
+-- name: refused_again
+-- They wait on, with the new reasons.
+update penstock.rejects r
+set times = r.times + 1, last_seen = clock_timestamp(), last_load = %(load_id)s,
+    columns = i.columns, codes = i.codes, reasons = i.reasons, bad_values = i.bad_values
+from pg_temp.penstock_refused_again i
+where r.reject_id = i.reject_id;
+
+-- name: replayed
+-- All others are in the table, or were accounted for as copies.
+update penstock.rejects r
+set status = 'replayed', closed_at = clock_timestamp(), closed_by = %(load_id)s, note = %(note)s
+where reject_id = any (%(ids)s::bigint[]) and status = 'waiting'
+  and not exists (select from pg_temp.penstock_refused_again i where i.reject_id = r.reject_id);

@@ -1,0 +1,260 @@
+"""`replay_rejects`: loads refused rows again, as they came or corrected. Not for: exporting them.
+
+A replay is a load like any other, of rows that the ledger knows: in its transaction they are
+locked, loaded and closed, so that no row is loaded twice, whoever replays it at the same time.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+
+from penstock.errors import UsageError
+from penstock.formats.csv.header import plain_name
+from penstock.ledger import replays
+from penstock.ledger.history import require_ledger
+from penstock.ledger.quarantine import Selection
+from penstock.ledger.replays import Replayable
+from penstock.ledger.runs import RunRecord
+from penstock.loading.corrected import CorrectedFile
+from penstock.loading.load import carry_out, options_from
+from penstock.loading.prepare import Prepared, prepare
+from penstock.loading.replaying import RejectsInput
+from penstock.loading.star import StarFile, in_order
+from penstock.model.options import Budget, LoadMode, LoadOptions
+from penstock.model.result import REJECTS, ReplayResult
+from penstock.model.table import TableName
+from penstock.postgres.catalog import find_table
+from penstock.postgres.connection import Target, target_of, translated
+
+if TYPE_CHECKING:
+    from penstock.loading.load import Where
+
+#: Modes that do nothing to the rows that are not in the input.
+MODES = (LoadMode.APPEND, LoadMode.INSERT_NEW, LoadMode.UPSERT)
+#: An entry of the ledger's options that is none of `load_table`: columns that came typed.
+_TYPED = "typed"
+#: One row of an input: reject, record, line, texts.
+_Row = tuple[int, int, int, Sequence[str | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """Rejects that can be loaded together."""
+
+    table: TableName
+    columns: tuple[str, ...]
+    options: str
+
+
+def replay_rejects(
+    where: Where,
+    file: str | Path | None = None,
+    *,
+    ids: Iterable[int] | None = None,
+    table: str | None = None,
+    column: str | None = None,
+    code: str | None = None,
+    **options: Any,
+) -> ReplayResult:
+    """Load refused rows again, through all checks of today, in one transaction.
+
+    Rows that are loaded now are closed (`replayed`); rows that are refused again wait on, with
+    the new reason. Rejects that do not wait are left as they are, so that the same call again loads
+    no row twice.
+
+    Args:
+        where: As for `load_table`; its database must have a ledger.
+        file: An exported file, corrected; its column `_id` says which rejects its rows are. A
+            reject that is not in the file is not touched.
+        ids: Without a file: these rejects, as they came.
+        table: Without a file: what waits of this table, as it came.
+        column: Of these, what this column refused.
+        code: Of these, what was refused with this code.
+        **options: As for `load_table`; `mode` is "append", "insert_new" or "upsert", and
+            `max_rejects` "all" by default. How values are written is, where it is not said, what
+            the load said that refused them.
+
+    Raises:
+        UsageError: Neither or both of a file and a choice of rejects, or a wrong option.
+        SourceError: The file cannot be read.
+        TargetError: There is no ledger, or the table or the role cannot take the rows.
+        LoadError: The replay was rolled back.
+        TryAgain: Locked, busy or cut off; nothing changed.
+    """
+    chosen = None if ids is None else tuple(ids)
+
+    def select(connection: psycopg.Connection[Any]) -> Selection:
+        named = None if table is None else _named(connection, table)
+        return Selection(
+            ids=chosen,
+            table=named,
+            column=column,
+            code=code,
+            statuses=("waiting",) if chosen is None else None,
+        )
+
+    if (file is None) == (chosen is None and table is None):
+        raise UsageError("Say what to replay: a file, or else ids or a table")
+    if file is not None and (column is not None or code is not None):
+        raise UsageError("A file says itself what is replayed: leave out column and code")
+    return run_replay(where, None if file is None else Path(file), select, options)
+
+
+def _named(connection: psycopg.Connection[Any], table: str) -> TableName:
+    found = find_table(connection, table)
+    if found is None:
+        raise UsageError(f"There is no table {table} here.", code="42P01")
+    return found
+
+
+def run_replay(
+    where: Where,
+    file: Path | None,
+    select: Callable[[psycopg.Connection[Any]], Selection],
+    options: Mapping[str, Any],
+    *,
+    command: str = "",
+) -> ReplayResult:
+    """`replay_rejects` with the choice of rejects made by the caller.
+
+    Args:
+        where: As for `replay_rejects`.
+        file: A corrected file; then `select` is not asked.
+        select: Which rejects, as they came.
+        options: As for `replay_rejects`, by name; what is not said is not in it.
+        command: For the ledger.
+    """
+    base = options_from(**{"max_rejects": Budget(share=None), **options})
+    _check(base)
+    corrected = None if file is None else CorrectedFile(file, base.csv, base.grammar)
+    with target_of(where) as target:
+        plan = _Plan(target, corrected, select, options)
+        try:
+            require_ledger(target.connection)
+            loads = carry_out(target, plan.tables, base, RunRecord("replay", command))
+        except psycopg.Error as error:
+            raise translated(error, "replay the rejects") from None
+    return ReplayResult(
+        target=target.label,
+        loads=tuple(loads),
+        replayed=sum(one.replaying.closed for one in plan.inputs),
+        waiting=sum(load.quarantined for load in loads),
+        skipped=dict(sorted(plan.skipped.items()))
+        | {gone: "closed" for one in plan.inputs for gone in one.replaying.gone},
+    )
+
+
+def _check(options: LoadOptions) -> None:
+    if options.mode not in MODES:
+        raise UsageError(
+            f"A replay has only some of a table's rows: its mode is {', '.join(MODES)}, not "
+            f"{options.mode.value}"
+        )
+    if not options.ledger:
+        raise UsageError("The rejects are in the ledger: a replay cannot do without it")
+    if options.csv.columns is not None:
+        raise UsageError("columns: give only renames (source=target); the rest is in the header")
+
+
+class _Plan:
+    """Which rejects become rows of which loads."""
+
+    def __init__(
+        self,
+        target: Target,
+        corrected: CorrectedFile | None,
+        select: Callable[[psycopg.Connection[Any]], Selection],
+        said: Mapping[str, Any],
+    ) -> None:
+        self.inputs: list[RejectsInput] = []
+        self.skipped: dict[int, str] = {}
+        self._target = target
+        self._corrected = corrected
+        self._select = select
+        self._said = said
+
+    def tables(self, base: LoadOptions, folder: Callable[[], Path]) -> list[Prepared]:
+        """The loads, parents before their children."""
+        del folder
+        connection = self._target.connection
+        kinds = self._kinds()
+        places = [StarFile(_quoted(table), table, []) for table in {kind.table for kind in kinds}]
+        order = [one.name for one in in_order(connection, places)] if len(places) > 1 else None
+        planned = []
+        for kind, rows in sorted(kinds.items(), key=lambda item: min(row[0] for row in item[1])):
+            planned.append((kind, self._prepared(kind, rows, base)))
+        if order is not None:
+            planned.sort(key=lambda one: order.index(one[0].table))
+        return [prepared for _, prepared in planned]
+
+    def _kinds(self) -> dict[_Kind, list[_Row]]:
+        connection, corrected = self._target.connection, self._corrected
+        if corrected is None:
+            what = self._select(connection)
+            wanted = set(what.ids or ())
+        else:
+            wanted = set(corrected.rows)
+            what = Selection(ids=tuple(wanted), statuses=None)
+        kinds: dict[_Kind, list[_Row]] = {}
+        found = replays.replayable(connection, what)
+        grammars = {self._read(text)[0].grammar for text in {one.options for one in found}}
+        if corrected is not None and len(grammars) == 1:
+            self._corrected = corrected.as_written(grammars.pop())
+        for one in found:
+            wanted.discard(one.reject_id)
+            values = self._values(one)
+            if one.status != "waiting" or values is None:
+                self.skipped[one.reject_id] = "unsplit" if one.status == "waiting" else one.status
+                continue
+            kind = _Kind(one.table, tuple(values), one.options)
+            kinds.setdefault(kind, []).append(self._row(one.reject_id, list(values.values())))
+        self.skipped |= dict.fromkeys(wanted, "unknown")
+        return {kind: sorted(rows, key=lambda row: row[1]) for kind, rows in kinds.items()}
+
+    def _values(self, one: Replayable) -> Mapping[str, str | None] | None:
+        if self._corrected is None:
+            return one.values
+        return self._corrected.values(self._corrected.rows[one.reject_id], one.values)
+
+    def _row(self, reject: int, texts: Sequence[str | None]) -> _Row:
+        if self._corrected is None:
+            return reject, reject, 0, texts
+        row = self._corrected.rows[reject]
+        return reject, row.record, row.line, texts
+
+    def _read(self, text: str) -> tuple[LoadOptions, Sequence[str]]:
+        """Options of the ledger under those that are said now, and which columns came typed."""
+        stored: dict[str, Any] = json.loads(text)
+        typed = stored.pop(_TYPED, ())
+        return options_from(**{**stored, **self._said}), typed
+
+    def _prepared(self, kind: _Kind, rows: Sequence[_Row], base: LoadOptions) -> Prepared:
+        options, typed = self._read(kind.options)
+        there = {plain_name(name) for name in kind.columns}
+        renamed = {old: new for old, new in options.columns.items() if plain_name(old) in there}
+        own = replace(
+            base,
+            grammar=options.grammar,
+            columns=renamed,
+            lookups=options.lookups,
+            ignore_extra=options.ignore_extra,
+        )
+        name = REJECTS if self._corrected is None else self._corrected.name
+        note = "replayed as it came" if self._corrected is None else f"replayed from {name}"
+        source = RejectsInput(name, rows, kind.columns, typed=typed, note=note)
+        self.inputs.append(source)
+        prepared = prepare(
+            self._target.connection, _quoted(kind.table), [source], own, ledger=own.ledger
+        )
+        return replace(prepared, replaying=source.replaying)
+
+
+def _quoted(table: TableName) -> str:
+    parts = (part.replace('"', '""') for part in (table.schema, table.table))
+    return ".".join(f'"{part}"' for part in parts)
