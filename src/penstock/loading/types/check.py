@@ -14,7 +14,7 @@ from penstock.model.table import Column
 #: What means nothing around a number, a date or a boolean. A no-break space is not a blank.
 BLANKS = " \t\r\n"
 #: Texts that many programs write for "no value"; a refusal of one of them proposes `--null`.
-_USUAL_NULLS = frozenset(
+USUAL_NULLS = frozenset(
     {"na", "n/a", "#n/a", "nan", "null", "none", "nil", "\\n", "-", "--", "?", ".", "(null)"}
 )
 _SHOWN = 40
@@ -78,7 +78,7 @@ def shown(text: str) -> str:
 
 def null_hint(text: str) -> str:
     """`: --null TEXT` for a text that usually stands for no value, else empty."""
-    return f": --null {text}" if text.lower() in _USUAL_NULLS else ""
+    return f": --null {text}" if text.lower() in USUAL_NULLS else ""
 
 
 def bare(judge: Judge, noun: str, grammar: Grammar) -> Judge:

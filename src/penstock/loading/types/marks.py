@@ -17,7 +17,7 @@ _EXAMPLE = re.compile(
 )
 _GROUPS = "., '_\u2019\u00a0\u202f"
 #: Examples that a refused number is tried with, to propose the one under which it reads.
-_USUAL = ("1.234,56", "1,234.56", "1 234,56", "1'234.56", "1\u00a0234,56", "1\u202f234,56")
+USUAL_NUMBERS = ("1.234,56", "1,234.56", "1 234,56", "1'234.56", "1\u00a0234,56", "1\u202f234,56")
 _EXPONENT = re.compile(r"[+-]?(?:[0-9]+[.,]?[0-9]*|[.,][0-9]+)[eE][+-]?[0-9]+")
 
 
@@ -101,7 +101,7 @@ def no_number(text: str, noun: str) -> str:
 
 
 def _proposal(text: str) -> str:
-    fitting = [example for example in _USUAL if marks_of(example).read(text) is not None]
+    fitting = [example for example in USUAL_NUMBERS if marks_of(example).read(text) is not None]
     if not fitting:
         return ""
     return ": " + " or ".join(f'--numbers "{example}"' for example in fitting[:2])

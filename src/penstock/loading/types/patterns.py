@@ -22,7 +22,7 @@ _PIECES = {
     "D": ("(?P<d>[0-9]{1,2})", "%d"),
 }
 #: Patterns that a refused date is tried with, to propose the one that it fits.
-_USUAL = (
+USUAL_DATES = (
     ISO,
     "DD/MM/YYYY",
     "MM/DD/YYYY",
@@ -126,7 +126,7 @@ def read_date(text: str, pattern: DatePattern) -> date | Verdict:
 def dates_hint(text: str, pattern: DatePattern) -> str:
     """`: --dates PATTERN` for the usual patterns under which a text is a date, else empty."""
     fitting = []
-    for usual in _USUAL:
+    for usual in USUAL_DATES:
         try:
             if usual != pattern.text and pattern_of(usual).read(text) is not None:
                 fitting.append(usual)

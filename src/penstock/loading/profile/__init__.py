@@ -1,0 +1,1 @@
+"""What an input holds, column by column, with the rows that decide. Not for: loading it."""
