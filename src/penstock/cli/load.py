@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -14,7 +15,8 @@ from penstock.cli import answer
 from penstock.cli.arguments import files_and_table, names_of
 from penstock.cli.database import Database, database
 from penstock.cli.flags import Flags, takes_flags
-from penstock.errors import BudgetExceeded, LoadError
+from penstock.cli.written import option
+from penstock.errors import BudgetExceeded, LoadError, UsageError
 from penstock.model.options import LoadMode
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ LOAD_EXAMPLES = """
   penstock load raw.csv sales --columns "Order No=order_id,Datum=day"
   penstock load sales.csv --orphans customer_id=placeholder --dry-run
   penstock load events.jsonl.gz events       an object a line; also .parquet, .zip
+  penstock load new.csv orders --create --key order_id --dry-run
   penstock load page.json orders --json-path data.items
   penstock load plan.xlsx targets --sheet 2024 --header-row 3
   penstock load items.dat items --fixed "id:1-6,name:7-30" --encoding cp1252
@@ -52,6 +55,8 @@ STAR_EXAMPLES = """
   1  failed, nothing was changed  2  wrong use  75  try again later
 """
 
+_TABLE = "What becomes of the table"
+
 #: Characters of a run's id that are shown; `penstock runs show` takes them.
 _RUN = 8
 
@@ -69,6 +74,33 @@ def load(
         ),
     ],
     *,
+    create: Annotated[
+        bool,
+        option(
+            _TABLE,
+            "Create the table where it is not there, with types from the whole input. --key makes "
+            "the primary key.",
+            "--create",
+        ),
+    ] = False,
+    alter: Annotated[
+        Literal["add"] | None,
+        option(
+            _TABLE,
+            "add: columns that only the input has are added to the table.",
+            "--alter",
+            metavar="HOW",
+        ),
+    ] = None,
+    revision: Annotated[
+        Path | None,
+        option(
+            _TABLE,
+            "Load nothing, and write what --create or --alter would do as an Alembic revision.",
+            "--revision",
+            metavar="FILE",
+        ),
+    ] = None,
     flags: Flags,
 ) -> None:
     """Load files into a table: every row lands, or waits in quarantine with a reason.
@@ -76,12 +108,19 @@ def load(
     One transaction: readers never see half of it. Columns match by name. Values
     are checked before they are sent; nothing is rounded, cut, shifted or guessed.
     """
+    changes: dict[str, Any] = {"create": create, "alter": alter or ""}
     flags.options(LoadMode.APPEND)  # what is wrong is said before anything is looked for
     files, table = files_and_table(words)
+    if revision is not None:
+        if not create and alter is None:
+            raise UsageError("--revision goes with --create or --alter add.")
+        _write_revision((files, table), revision, flags, changes)
+        return
 
     def run(where: str, options: LoadOptions, command: str) -> list[LoadResult]:
         from penstock.loading.load import run_load
 
+        options = replace(options, **changes)
         return run_load(where, [(table, files)], options, kind="load", command=command)
 
     results, _ = carry_out(run, flags, LoadMode.APPEND)
@@ -175,6 +214,34 @@ def carry_out(
         if flags.rejects is not None and refused:
             answer.say(f"{refused:,} refused {_rows(refused)} in {flags.rejects}.")
     return results, seconds
+
+
+def _write_revision(
+    what: tuple[list[Path], str], path: Path, flags: Flags, changes: dict[str, Any]
+) -> None:
+    """Write a revision file, and say so."""
+    from penstock.loading.revision import write_revision
+
+    files, table = what
+    where = database(flags.dsn)
+    if not flags.quiet:
+        _introduce(where)
+    options = replace(flags.options(LoadMode.APPEND), **changes)
+    written = write_revision(where.dsn, (table, files), path, options)
+    if not flags.quiet:
+        if written is None:
+            answer.say(f"{table} has all columns already: there is nothing to write.")
+        else:
+            answer.say(written.ddl)
+            for note in written.notes:
+                answer.say(f"  note: {note}")
+            after = f" (after {written.after})" if written.after else ""
+            answer.say(f"Written to {path}{after}. Nothing was loaded.", "bold")
+    if flags.as_json:
+        found = {"target": where.label, "table": table, "file": None, "ddl": "", "after": None}
+        if written is not None:
+            found |= {"file": str(path), "ddl": written.ddl, "after": written.after}
+        answer.answer(found)
 
 
 def _with_way_to_see(error: BudgetExceeded) -> BudgetExceeded:

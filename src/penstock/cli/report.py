@@ -61,6 +61,7 @@ def as_object(result: LoadResult) -> dict[str, Any]:
         "skipped": list(result.skipped),
         "warnings": list(result.warnings),
         "dry_run": result.dry_run,
+        "ddl": result.ddl,
     }
 
 
@@ -97,6 +98,8 @@ def report(results: Sequence[LoadResult], seconds: float, *, kept: bool) -> None
 
 def _lines(result: LoadResult, *, several: bool) -> Iterator[tuple[int, Text]]:
     """The lines of one table, each with its indentation; its time where it is one of several."""
+    for line in result.ddl.splitlines():
+        yield 0, Text(plain(line), "dim" if line.lstrip().startswith("--") else "")
     yield 0, _balance(result)
     if result.strategy:
         own = f"{_pace(result.read, result.seconds)}; " if several else ""

@@ -130,6 +130,7 @@ class TableBooks:
             skipped=self.prepared.skipped,
             warnings=(*self.prepared.warnings, *self.filled.warnings),
             dry_run=self._options.dry_run,
+            ddl=self.prepared.ddl,
         )
 
 

@@ -28,11 +28,13 @@ class Matching:
         left_out: Source columns without a target, left out because the user said so.
         missing: Target columns that the input does not supply; each is nullable, has a default
             or is generated.
+        extra: Of those left out, the ones that are not Penstock's own columns of exported rejects.
     """
 
     pairs: tuple[tuple[str, Column], ...]
     left_out: tuple[str, ...]
     missing: tuple[Column, ...]
+    extra: tuple[str, ...] = ()
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -94,7 +96,7 @@ def match(source: Sequence[str], spec: TableSpec, options: LoadOptions, where: s
             f"--columns SOURCE={needed[0].name}. The input has: {', '.join(source)}.",
             code="columns",
         )
-    return Matching(tuple(pairs), (*left_out, *unknown), missing)
+    return Matching(tuple(pairs), (*left_out, *unknown), missing, tuple(unknown))
 
 
 def _is_pattern(name: str) -> bool:

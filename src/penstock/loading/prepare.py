@@ -12,6 +12,7 @@ import psycopg
 
 from penstock.errors import SourceError, TargetError, UsageError
 from penstock.ledger import files
+from penstock.loading.change import TableChange, planned
 from penstock.loading.columns import Matching, match
 from penstock.loading.inputs import Input
 from penstock.loading.keys import KEYED, history_key, key_of, scope_of
@@ -57,6 +58,7 @@ class Prepared:
         scope: The part of the table that the load is about.
         reading: Options that say how the inputs are read.
         replaying: The rejects that the input's rows are; None where they come from a source.
+        change: What the load makes of the table before it fills it.
     """
 
     spec: TableSpec
@@ -71,11 +73,19 @@ class Prepared:
     scope: Scope | None = None
     reading: LoadOptions = field(default_factory=LoadOptions)
     replaying: Replaying | None = None
+    change: TableChange | None = None
 
     @property
     def written(self) -> dict[str, Any]:
         """How the values are written, as options of `load_table`."""
         return self.reading.written({name for one, _ in self.inputs for name in one.typed})
+
+    @property
+    def ddl(self) -> str:
+        """What the load makes of the table, for people; empty where it changes only rows."""
+        if self.change is None or not (self.inputs or self.change.creates):
+            return ""
+        return self.change.statements.text
 
     @property
     def size(self) -> int:
@@ -135,14 +145,15 @@ def prepare(
         SourceError: An input's columns do not fit.
         TargetError: The target cannot be loaded.
     """
-    spec = read_table(connection, table)
+    change = planned(connection, table, inputs, options)
+    spec = read_table(connection, table) if change is None else change.spec
     check_target(spec, options)
     known = [column.name for column in spec.columns]
     names = tuple(one.name for one in inputs)
     kept: list[Input] = list(inputs)
     skipped: list[str] = []
     append = options.mode is LoadMode.APPEND
-    gone = _loads_gone(connection, spec) if ledger and append else frozenset()
+    gone = _loads_gone(connection, spec) if ledger and append else frozenset[str]()
     if append and not options.again:
         kept, skipped = not_loaded_before(connection, spec, inputs, gone if ledger else None)
     matched = []
@@ -162,13 +173,14 @@ def prepare(
         skipped=tuple(skipped),
         policies=policies(spec, options.orphans, options.lookups),
         names=names,
-        warnings=tuple(dict.fromkeys(warnings)),
+        warnings=tuple(dict.fromkeys([*warnings, *(change.notes if change else ())])),
         gone=gone,
         key=_key(spec, options, matched),
         reading=options,
         scope=scope_of(
             connection, spec, options, [one for _, pair in matched for one in pair.columns]
         ),
+        change=change,
     )
 
 
@@ -181,7 +193,7 @@ def _key(
     if options.mode is LoadMode.SCD2:
         return history_key(spec, options, supplied)
     for name in ("key", "duplicates", "type1"):
-        if getattr(options, name):
+        if getattr(options, name) and not (name == "key" and options.create):
             raise UsageError(f"--{name} is not for the mode {options.mode.value}")
     return None
 
@@ -258,4 +270,6 @@ def _loads_gone(connection: psycopg.Connection[Any], spec: TableSpec) -> frozens
     if spec.row_security:
         return frozenset()  # it may have rows that this role does not see
     loads = files.loads(connection, spec.name)
+    if not spec.oid:  # it is to be created: one of that name was dropped
+        return loads
     return frozenset() if not loads or has_rows(connection, spec.name) else loads

@@ -18,6 +18,7 @@ import psycopg
 from penstock.errors import LoadError, PenstockError
 from penstock.ledger.quarantine import Selection
 from penstock.ledger.runs import RunRecord
+from penstock.loading.altered import altered
 from penstock.loading.books import TableBooks
 from penstock.loading.export import SpoolPart, export_rejects, export_spools
 from penstock.loading.fill import ServerRefusedRows
@@ -179,6 +180,7 @@ class Unit:
     def _load(self, began: float) -> list[LoadResult]:
         connection, options = self._connection, self._options
         set_locally(connection, self._tables[0].spec.name.schema)
+        self._tables = [altered(connection, one, options.lock_timeout) for one in self._tables]
         if self._target.joined:
             # What the caller deferred on these tables must not be in the way of ours.
             for prepared in self._tables:

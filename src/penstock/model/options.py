@@ -235,6 +235,8 @@ class LoadOptions:
         max_lock: Seconds that readers of parent tables may wait; a load that is estimated to hold
             its locks longer reads and checks everything before it takes them.
         lock_timeout: Seconds to wait for locks in total before giving up with `TryAgain`.
+        create: True: a table that is not there is created, with types from the whole input.
+        alter: `add`: columns that only the input has are added to the table; empty: none.
         again: True: load a file even where the same content was loaded before.
         dry_run: True: do the whole load, then roll it back.
         ledger: False: no `penstock` schema is used.
@@ -265,6 +267,8 @@ class LoadOptions:
     keep_constraints: bool = False
     max_lock: float = 5.0
     lock_timeout: float = 30.0
+    create: bool = False
+    alter: str = ""
     again: bool = False
     dry_run: bool = False
     ledger: bool = True

@@ -56,6 +56,8 @@ class LoadResult:
         skipped: Files skipped because the same content was loaded before.
         warnings: Things a person should know, such as source columns left out.
         dry_run: True where the load was rolled back after it succeeded.
+        ddl: The statement that created the table or added columns, with a comment above each
+            column that says which row decided its type; empty where there was none.
     """
 
     run_id: str
@@ -79,6 +81,7 @@ class LoadResult:
     skipped: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     dry_run: bool = False
+    ddl: str = ""
 
     @property
     def balanced(self) -> bool:

@@ -18,7 +18,7 @@ from tests.integration.cli.program import counted, label, penstock
 KEYS = [
     *("run_id", "load_id", "target", "table", "mode", "read", "inserted", "updated"),
     *("unchanged", "deleted", "inferred", "ignored", "filtered", "quarantined", "seconds"),
-    *("strategy", "changes", "reasons", "skipped", "warnings", "dry_run"),
+    *("strategy", "changes", "reasons", "skipped", "warnings", "dry_run", "ddl"),
 ]
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import polars as pl
 
@@ -177,9 +178,7 @@ class ColumnReader:
     def _narrow_numbers(self, examples: list[str], values: _Values) -> None:
         """Ways of writing that differ only in marks that do not occur are looked at once."""
         texts = values.texts
-        there = frozenset(
-            mark for mark in _MARKS if texts.str.contains(mark, literal=True).any()
-        )
+        there = frozenset(mark for mark in _MARKS if texts.str.contains(mark, literal=True).any())
         if there and self.facts.marked is None:
             marked = texts.str.contains_any(sorted(there))
             self.facts.marked = values.at(int(marked.arg_true()[0]))
@@ -216,7 +215,10 @@ def _measured(values: _Values, marks: Marks) -> NumberFacts:
             pl.when(point.is_null()).then(0).otherwise(size - point - 1).alias("scale"),
         )
         .with_columns(
-            pl.when(pl.col("plain").str.starts_with("0")).then(0).otherwise("digits").alias("whole"),
+            pl.when(pl.col("plain").str.starts_with("0"))
+            .then(0)
+            .otherwise("digits")
+            .alias("whole"),
             pl.col("signed").str.replace(r"\..*$", "").cast(pl.Int64, strict=False).alias("value"),
         )
         .with_columns(
@@ -226,15 +228,20 @@ def _measured(values: _Values, marks: Marks) -> NumberFacts:
         .collect()
     )
     whole, scale, value = (looked.get_column(name) for name in ("whole", "scale", "value"))
-    widest = _place(value.abs()) if not value.null_count() else _place(whole)
-    fits = not (value.null_count() and int(whole.max() or 0) > 0)  # `.5` has no whole part
+    most: dict[str, Any] = looked.select(
+        pl.col("whole", "scale").max(),
+        pl.col("value").min().fill_null(0).alias("low"),
+        pl.col("value").max().fill_null(0).alias("high"),
+        pl.col("fraction").any(),
+    ).row(0, named=True)
+    counted = not value.null_count() or not most["whole"]  # `.5` has no whole part
     return NumberFacts(
-        whole=int(whole.max() or 0),  # type: ignore[call-overload]
-        scale=int(scale.max() or 0),  # type: ignore[call-overload]
-        low=int(value.min() or 0) if fits else None,  # type: ignore[call-overload]
-        high=int(value.max() or 0) if fits else None,  # type: ignore[call-overload]
-        fraction=bool(looked.get_column("fraction").any()),
-        widest=values.at(widest),
+        whole=most["whole"],
+        scale=most["scale"],
+        low=most["low"] if counted else None,
+        high=most["high"] if counted else None,
+        fraction=most["fraction"],
+        widest=values.at(_place(value.abs() if counted else whole)),
         finest=values.at(_place(scale)),
     )
 

@@ -90,7 +90,7 @@ def how_written(
         for one, kinds in voters
         if one.words and (decide(one, found).type != "text" if kinds is None else kinds)
     ]
-    found = replace(found, **_nulls(nulled, found, because))
+    found = _nulls(nulled, found, because)
     return Written(grammar=found, because=because, open=tuple(open_))
 
 
@@ -114,8 +114,12 @@ def _dates(columns: Sequence[ColumnFacts], because: dict[str, str], open_: list[
             f"({fitting[0].first}): --dates {chosen} or --dates {rival}"
         )
         return ISO
-    died = [one.died[Reading(k, rival)] for one in fitting for k in _MOMENTS
-            if Reading(k, rival) in one.died and Reading(k, chosen) in one.alive]
+    died = [
+        one.died[Reading(k, rival)]
+        for one in fitting
+        for k in _MOMENTS
+        if Reading(k, rival) in one.died and Reading(k, chosen) in one.alive
+    ]
     at = min(died, key=lambda one: one.row, default=fitting[0].first)
     because["dates"] = f"{fitting[0].name}, {at}"
     return chosen
@@ -181,9 +185,7 @@ def _two_ways(facts: ColumnFacts, examples: Sequence[str]) -> bool:
     return any(one.decimal == mark for one in alive) and any(one.group == mark for one in alive)
 
 
-def _nulls(
-    columns: Sequence[ColumnFacts], grammar: Grammar, because: dict[str, str]
-) -> dict[str, object]:
+def _nulls(columns: Sequence[ColumnFacts], grammar: Grammar, because: dict[str, str]) -> Grammar:
     words: dict[str, str] = {}
     empty = grammar.empty
     for one in columns:
@@ -195,7 +197,7 @@ def _nulls(
                 because["empty"] = f"{one.name}, {word.first}"
     if words:
         because["null"] = "; ".join(f"{shown(text)}: {at}" for text, at in words.items())
-    return {"null": (*grammar.null, *words), "empty": empty}
+    return replace(grammar, null=(*grammar.null, *words), empty=empty)
 
 
 def decide(facts: ColumnFacts, grammar: Grammar) -> Decision:
@@ -250,7 +252,7 @@ def _number(facts: ColumnFacts, size: NumberFacts, written: str) -> Decision:
                 at=size.widest,
                 note=note,
             )
-        if -_INT4 <= low and high < _INT4:
+        if low >= -_INT4 and high < _INT4:
             because = f"whole numbers from {low} to {high}"
             return Decision(type="integer", because=because, at=size.widest, note=note)
         return Decision(type="bigint", because="beyond integer", at=size.widest, note=note)
@@ -266,7 +268,7 @@ def _number(facts: ColumnFacts, size: NumberFacts, written: str) -> Decision:
 def _text(facts: ColumnFacts, grammar: Grammar) -> Decision:
     first = facts.first
     zero = facts.died.get(Reading("number", grammar.numbers))
-    if zero is not None and LEADING_ZERO.match(zero.value):
+    if zero is not None and LEADING_ZERO.fullmatch(zero.value):
         return Decision(type="text", because="leading zeros", at=zero)
     offers = []
     if facts.numbers:

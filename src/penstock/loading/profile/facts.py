@@ -140,5 +140,3 @@ class Profile:
     rows: int
     filtered: int
     malformed: Mapping[str, tuple[int, str]]
-
-

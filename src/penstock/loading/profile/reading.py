@@ -1,4 +1,4 @@
-"""Reads a whole input once and says what its columns hold. Not for: what to make of it (`decide`)."""
+"""Reads a whole input once and says what its columns hold. Not for: choosing types (`decide`)."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ from penstock.model.options import Grammar
 BOOLEAN_PAIRS = (("true", "false"), ("t", "f"), ("yes", "no"), ("y", "n"), ("on", "off"))
 #: Ways to write numbers, the plainest first.
 NUMBERS = ("1234.56", "1234,56", *USUAL_NUMBERS)
-LEADING_ZERO = re.compile(r"[+-]?0[0-9]")
+LEADING_ZERO = re.compile(r"[+-]?0[0-9]+")
 _UUID = "^[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$"
 _EXPONENT = r"^[+-]?(?:0|[1-9][0-9]*)?(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?$"
 _MOMENTS = ("date", "timestamp", "timestamptz")
