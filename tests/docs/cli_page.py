@@ -39,6 +39,7 @@ def _place(name: str) -> int:
     order = (
         "load",
         "load-star",
+        "inspect",
         "clear",
         "new",
         "rejects",

@@ -8,6 +8,7 @@ import typer
 
 from penstock.cli.clear import CLEAR_EXAMPLES, clear
 from penstock.cli.help import BOOKS, DATABASE, LOADING, Command, Group
+from penstock.cli.inspect import INSPECT_EXAMPLES, inspect
 from penstock.cli.ledger import (
     DOCTOR_EXAMPLES,
     MIGRATE_EXAMPLES,
@@ -45,6 +46,7 @@ has one. penstock COMMAND --help shows all of a command, with examples.
 
 app.command("load", cls=Command, epilog=LOAD_EXAMPLES, rich_help_panel=LOADING)(load)
 app.command("load-star", cls=Command, epilog=STAR_EXAMPLES, rich_help_panel=LOADING)(load_star)
+app.command("inspect", cls=Command, epilog=INSPECT_EXAMPLES, rich_help_panel=LOADING)(inspect)
 app.command("clear", cls=Command, epilog=CLEAR_EXAMPLES, rich_help_panel=LOADING)(clear)
 app.add_typer(new_app, name="new", rich_help_panel=LOADING)
 rejects_app.command("replay", cls=Command, epilog=REPLAY_EXAMPLES)(replay)

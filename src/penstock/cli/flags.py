@@ -261,16 +261,17 @@ _AS_THEY_ARE = (
 
 
 def takes_flags(
-    *, without: Collection[str] = ()
+    kind: type[InputFlags] | None = None, *, without: Collection[str] = ()
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command the options of `Flags`, gathered in its parameter `flags`.
 
     Args:
+        kind: Only the options of this base of `Flags`.
         without: Fields of `Flags` that make no sense for the command.
     """
 
     def give(command: Callable[..., None]) -> Callable[..., None]:
-        return _taking(command, [one for one in fields(Flags) if one.name not in without])
+        return _taking(command, [one for one in fields(kind or Flags) if one.name not in without])
 
     return give
 

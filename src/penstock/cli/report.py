@@ -111,7 +111,7 @@ def _lines(result: LoadResult, *, several: bool) -> Iterator[tuple[int, Text]]:
     for skipped in result.skipped:
         yield 2, Text.assemble(("skipped: ", "cyan"), f"{plain(skipped)}; --again loads it")
     for reason in result.reasons[:_REASONS]:
-        yield from _reason(reason)
+        yield from reason_lines(reason)
     more = result.reasons[_REASONS:]
     if more:
         yield 2, Text(f"and {len(more)} more reasons, each in fewer rows: penstock rejects list")
@@ -129,7 +129,8 @@ def _balance(result: LoadResult) -> Text:
     return line
 
 
-def _reason(reason: ReasonCount) -> Iterator[tuple[int, Text]]:
+def reason_lines(reason: ReasonCount) -> Iterator[tuple[int, Text]]:
+    """One reason why rows are refused, with its samples: lines with their indentation."""
     where = plain(reason.column) or "whole row"
     text = plain(reason.samples[0][3]) if reason.samples else ""
     rows = "1 row" if reason.rows == 1 else f"{reason.rows:,} rows"

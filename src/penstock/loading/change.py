@@ -33,6 +33,8 @@ _RIGHTS = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE"})
 #: Keys that a note proposes.
 _PROPOSED = 4
 ADD = "add"
+#: Dates and amounts are not proposed as keys, be they unique.
+_KEY_TYPES = ("integer", "bigint", "uuid", "text")
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +129,9 @@ def _plan_table(
         rights=_RIGHTS,
     )
     notes = _notes(found.columns, decisions, names)
-    if not key:
-        notes += _proposed(found.columns, names)
+    if not key and (keys := possible_keys(found.columns, decisions)):
+        named = [names[one] for one in keys[:_PROPOSED]]
+        notes.append(f"no key was made; each value once: {', '.join(named)} (--key {named[0]})")
     because = [str(decision) for decision in decisions]
     return TableChange(spec, create_table(connection, spec, because), True, tuple(notes))
 
@@ -202,9 +205,10 @@ def _notes(
     return notes
 
 
-def _proposed(columns: Sequence[ColumnFacts], names: dict[str, str]) -> list[str]:
-    keys = [names[one.name] for one in columns if one.unique and not one.words]
-    if not keys:
-        return []
-    shown = ", ".join(keys[:_PROPOSED])
-    return [f"no key was made; each value once: {shown} (--key {keys[0]})"]
+def possible_keys(columns: Sequence[ColumnFacts], decisions: Sequence[Decision]) -> list[str]:
+    """Columns with another value in each row, of a type that keys have."""
+    return [
+        one.name
+        for one, decision in zip(columns, decisions, strict=True)
+        if one.unique and not one.words and decision.type in _KEY_TYPES
+    ]

@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from penstock.loading.profile.facts import At, ColumnFacts, NumberFacts, Profile, Reading
-from penstock.loading.profile.readings import BOOLEAN_PAIRS, LEADING_ZERO, NUMBERS
+from penstock.loading.profile.readings import BOOLEAN_PAIRS, LEADING_ZERO, NUMBERS, stricter
 from penstock.loading.types.check import shown
 from penstock.loading.types.marks import marks_of
 from penstock.loading.types.patterns import ISO
@@ -265,21 +265,32 @@ def _number(facts: ColumnFacts, size: NumberFacts, written: str) -> Decision:
     return Decision(type=type_name, because=because, at=size.finest, note=note)
 
 
+def _is_offered(facts: ColumnFacts, pattern: str) -> bool:
+    """True for a pattern that fits, and for which no stricter one does."""
+    for kind in _MOMENTS:
+        reading = Reading(kind, pattern)
+        padded = [one for one in stricter(reading) if one.kind == kind]
+        if reading in facts.alive and facts.alive.isdisjoint(padded):
+            return True
+    return False
+
+
 def _text(facts: ColumnFacts, grammar: Grammar) -> Decision:
     first = facts.first
     zero = facts.died.get(Reading("number", grammar.numbers))
     if zero is not None and LEADING_ZERO.fullmatch(zero.value):
         return Decision(type="text", because="leading zeros", at=zero)
-    offers = []
     if facts.numbers:
-        offers = [f'--numbers "{one}"' for one in NUMBERS if one in facts.numbers]
-        because = "numbers written otherwise"
-    elif _patterns(facts):
-        alive = _patterns(facts)
-        offers = [f"--dates {one.written}" for one in _in_order([facts]) if one.written in alive]
-        because = "dates written otherwise"
-    if offers:
-        shown_ = " or ".join(offers[:_OFFERED])
-        return Decision(type="text", because=because, at=first, note=f"{shown_} makes it more")
+        examples = {marks_of(one).decimal: one for one in reversed(NUMBERS) if one in facts.numbers}
+        offered = " or ".join(f'--numbers "{one}"' for one in sorted(examples.values()))
+        return Decision(
+            type="text", because="no numbers as declared", at=first, note=f"numbers by {offered}"
+        )
+    patterns = [one for one in _in_order([facts]) if _is_offered(facts, one.written)]
+    if patterns:
+        offered = " or ".join(f"--dates {one.written}" for one in patterns[:_OFFERED])
+        return Decision(
+            type="text", because="no dates as declared", at=first, note=f"dates by {offered}"
+        )
     died = max(facts.died.values(), key=lambda one: one.row, default=first)
     return Decision(type="text", because="fits no other type", at=died)
