@@ -22,6 +22,8 @@ if TYPE_CHECKING:
         UsageError,
     )
     from penstock.loading.clear import Cleared, clear_tables
+    from penstock.loading.inspect import inspect
+    from penstock.loading.inspection import InspectedColumn, Inspection
     from penstock.loading.load import load_star, load_table
     from penstock.loading.replay import replay_rejects
     from penstock.loading.together import unit
@@ -34,6 +36,8 @@ _HOMES = {
     "Budget": "penstock.model.options",
     "BudgetExceeded": "penstock.errors",
     "Cleared": "penstock.loading.clear",
+    "InspectedColumn": "penstock.loading.inspection",
+    "Inspection": "penstock.loading.inspection",
     "LoadError": "penstock.errors",
     "LoadMode": "penstock.model.options",
     "LoadResult": "penstock.model.result",
@@ -49,6 +53,7 @@ _HOMES = {
     "UsageError": "penstock.errors",
     "clear_tables": "penstock.loading.clear",
     "database": "penstock.postgres.here",
+    "inspect": "penstock.loading.inspect",
     "load_star": "penstock.loading.load",
     "load_table": "penstock.loading.load",
     "replay_rejects": "penstock.loading.replay",
@@ -60,6 +65,8 @@ __all__ = [
     "Budget",
     "BudgetExceeded",
     "Cleared",
+    "InspectedColumn",
+    "Inspection",
     "LoadError",
     "LoadMode",
     "LoadResult",
@@ -75,6 +82,7 @@ __all__ = [
     "UsageError",
     "clear_tables",
     "database",
+    "inspect",
     "load_star",
     "load_table",
     "replay_rejects",

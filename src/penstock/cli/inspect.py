@@ -36,7 +36,7 @@ INSPECT_EXAMPLES = """
 #: Columns of a terminal that the first rows may take.
 _WIDTH = 80
 #: Most characters of one value among them.
-_VALUE = 20
+_VALUE = 26
 #: Where a line of the command goes on in the next.
 _COMMAND = 76
 
@@ -72,10 +72,10 @@ def inspect(
     where, missing = None, ""
     try:
         found = database(dsn)
-    except UsageError as error:
+    except UsageError:
         if dsn is not None:
             raise
-        missing = f"no database was asked: {error}"
+        missing = "no database was asked: nothing says which (--dsn, PENSTOCK_DSN)"
     else:
         answer.say(str(found), "bold")
         where = found.dsn

@@ -210,5 +210,5 @@ def possible_keys(columns: Sequence[ColumnFacts], decisions: Sequence[Decision])
     return [
         one.name
         for one, decision in zip(columns, decisions, strict=True)
-        if one.unique and not one.words and decision.type in _KEY_TYPES
+        if one.unique and not one.words and decision.type in _KEY_TYPES and not decision.note
     ]

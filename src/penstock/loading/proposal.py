@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 
-from penstock.model.options import CsvOptions, Grammar, LoadOptions
+from penstock.model.options import CsvOptions, FixedOptions, Grammar, LoadOptions
 
 _PLAIN = Grammar()
 _CSV = CsvOptions()
@@ -73,4 +73,22 @@ def _of_format(options: LoadOptions) -> list[str]:
         words += ["--sheet", str(options.excel.sheet)]
     if options.excel.header_row is not None:
         words += ["--header-row", str(options.excel.header_row)]
+    if options.fixed is not None:
+        words += ["--fixed", ",".join(f"{n}:{_span(at)}" for n, *at in options.fixed.fields)]
+        words += _records(options.fixed)
     return words
+
+
+def _records(fixed: FixedOptions) -> list[str]:
+    if fixed.kind is None:
+        return []
+    kinds = [f"{kind}=header" for kind in fixed.headers]
+    kinds += [f"{kind}=row" for kind in fixed.details]
+    for kind, counted in fixed.trailers.items():
+        kinds.append(f"{kind}=trailer" + ("" if counted is None else f":{_span(counted)}"))
+    return ["--records", f"{_span(fixed.kind)}:{','.join(kinds)}"]
+
+
+def _span(positions: Sequence[int]) -> str:
+    first, last = positions
+    return f"{first}-{last}"

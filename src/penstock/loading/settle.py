@@ -22,6 +22,8 @@ from penstock.model.options import LoadOptions
 
 #: Encodings that are tried where a file is not UTF-8; the last one reads any bytes.
 _LIKELY = ("cp1252", "latin-1")
+#: How the refusal of such a line ends, which was done here.
+_ADVICE = "; declare it"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +76,8 @@ def settle(
         csv = replace(options.csv, encoding=name)
         found = _try(source, replace(options, csv=csv), spool, known)
         if isinstance(found, Settled) and not _not_utf8(found):
-            return replace(found, encoding_because=f"not UTF-8: {why}")
+            said = f"likely, as it is not UTF-8: {why.split(_ADVICE)[0]}"
+            return replace(found, encoding_because=said)
     if isinstance(first, SourceError):
         raise first
     return first
