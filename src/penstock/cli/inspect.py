@@ -18,6 +18,7 @@ from penstock.errors import UsageError
 from penstock.model.options import LoadMode
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -102,18 +103,18 @@ def _tell(inspection: Inspection, missing: str) -> None:
     from penstock.cli.report import reason_lines
 
     out = answer.console()
-    for line in _beginning(inspection):
-        out.print(line)
+    for indent, line in _beginning(inspection):
+        _indented(out, indent, line)
     answer.show(_columns(inspection))
     for option, because in inspection.written.items():
-        out.print(Text(f"  --{option}: decided by {answer.plain(because)}"))
+        _indented(out, 2, Text(f"--{option}: decided by {answer.plain(because)}"))
     for problem in inspection.problems:
-        out.print(Text.assemble(("  problem: ", "yellow"), answer.plain(problem)))
+        _indented(out, 2, Text.assemble(("problem: ", "yellow"), answer.plain(problem)))
     for note in (*inspection.notes, *([missing] if missing else [])):
-        out.print(Text.assemble(("  note: ", "cyan"), answer.plain(note)))
+        _indented(out, 2, Text.assemble(("note: ", "cyan"), answer.plain(note)))
     for reason in inspection.reasons:
         for indent, line in reason_lines(reason):
-            out.print(Text(" " * indent).append_text(line))
+            _indented(out, indent, line)
     if inspection.first_rows:
         out.print(Text("The first rows as they would load:"))
         answer.show(_first_rows(inspection.first_rows))
@@ -122,16 +123,28 @@ def _tell(inspection: Inspection, missing: str) -> None:
         out.print(Text(part, "bold"))
 
 
-def _beginning(inspection: Inspection) -> Iterator[Text]:
+def _indented(out: Console, indent: int, line: Text) -> None:
+    """Print a line; on a terminal what does not fit goes on below its beginning."""
+    from rich.padding import Padding
+    from rich.text import Text
+
+    if out.is_terminal:
+        out.print(Padding(line, (0, 0, 0, indent), expand=False))
+    else:
+        out.print(Text(" " * indent).append_text(line))
+
+
+def _beginning(inspection: Inspection) -> Iterator[tuple[int, Text]]:
     from rich.text import Text
 
     names = ", ".join(map(answer.plain, inspection.sources))
-    yield Text.assemble((names, "bold"), f": {inspection.format}")
+    yield 0, Text.assemble((names, "bold"), f": {inspection.format}")
     if inspection.encoding:
-        yield Text(f"  encoding {inspection.encoding}: {answer.plain(inspection.encoding_because)}")
+        because = answer.plain(inspection.encoding_because)
+        yield 2, Text(f"encoding {inspection.encoding}: {because}")
     if inspection.delimiter:
         shown = "tab" if inspection.delimiter == "\t" else inspection.delimiter
-        yield Text(f"  delimiter {shown}: {answer.plain(inspection.delimiter_because)}")
+        yield 2, Text(f"delimiter {shown}: {answer.plain(inspection.delimiter_because)}")
     counts = f"{inspection.rows:,} {'row' if inspection.rows == 1 else 'rows'}"
     without = inspection.records - inspection.rows - inspection.filtered
     for count, what in ((inspection.filtered, "blank"), (without, "without structure")):
@@ -139,7 +152,7 @@ def _beginning(inspection: Inspection) -> Iterator[Text]:
             counts += f", {count:,} {what}"
     if inspection.refused is not None:
         counts += f"; {inspection.refused:,} would be refused by {inspection.table}"
-    yield Text(f"  {counts}")
+    yield 2, Text(counts)
 
 
 def _columns(inspection: Inspection) -> Table:

@@ -131,7 +131,8 @@ def _place(table: str, where: Where | None) -> _Place:
         with target_of(where) as target:
             connection = target.connection
             try:
-                set_locally(connection, "public")
+                if not target.joined:
+                    set_locally(connection, "public")
                 name = find_table(connection, table)
                 spec = None if name is None else read_spec(connection, name)
             finally:

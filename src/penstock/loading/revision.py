@@ -71,7 +71,8 @@ def write_revision(
     table, source = what
     with target_of(where) as target, tempfile.TemporaryDirectory(prefix="penstock-") as folder:
         try:
-            set_locally(target.connection, "public")
+            if not target.joined:
+                set_locally(target.connection, "public")
             inputs = inputs_of(source, options, lambda: Path(folder))
             change = planned(target.connection, table, inputs, options)
         except psycopg.Error as error:

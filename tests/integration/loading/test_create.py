@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import runpy
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import psycopg
 import pytest
 from alembic.migration import MigrationContext
@@ -15,6 +18,7 @@ from sqlalchemy import create_engine
 from penstock import BudgetExceeded, PenstockError, TryAgain, UsageError, load_table, unit
 from penstock.loading.load import options_from
 from penstock.loading.revision import write_revision
+from penstock.loading.steps import Step
 from tests.fixtures.postgres import Database
 
 COLUMNS = """
@@ -277,3 +281,51 @@ def test_a_revision_file_makes_the_same_table_and_takes_it_back(
     assert columns_of(database, "odd") == []
     with pytest.raises(UsageError, match="is there already"):
         write_revision(database.url, ("odd", path), file, options)
+
+
+def test_typed_sources_keep_their_types(database: Database, tmp_path: Path) -> None:
+    moment = datetime(2024, 1, 31, 8, 30, tzinfo=UTC)
+    frame = pl.DataFrame(
+        {
+            "n": [1, 3_000_000_000],
+            "f": [0.5, 2.25],
+            "d": [date(2024, 1, 31), None],
+            "at": [moment, moment],
+            "local": [moment.replace(tzinfo=None)] * 2,
+            "ok": [True, False],
+            "price": [Decimal("1.50"), Decimal("2.00")],
+        }
+    )
+    frame.write_parquet(tmp_path / "typed.parquet")
+    (tmp_path / "lines.jsonl").write_text(
+        '{"id": 1, "tags": ["a"], "who": {"x": 1}}\n{"id": 2, "tags": [], "who": {"x": null}}\n',
+        encoding="utf-8",
+    )
+    for source, table in ((frame, "framed"), (tmp_path / "typed.parquet", "typed")):
+        assert load_table(database.url, source, table, create=True).inserted == 2
+        assert [kind for _, kind, _ in columns_of(database, table)] == [
+            *("bigint", "numeric(3,2)", "date", "timestamp with time zone"),
+            *("timestamp without time zone", "boolean", "numeric(3,2)"),
+        ]
+    assert load_table(database.url, tmp_path / "lines.jsonl", create=True).inserted == 2
+    assert columns_of(database, "lines") == [
+        ("id", "integer", False),
+        ("tags", "jsonb", False),
+        ("who", "jsonb", False),
+    ]
+    assert rows_of(database, "select who ->> 'x' from lines order by id") == [("1",), (None,)]
+
+
+def test_a_killed_load_leaves_no_table_and_runs_again(database: Database, orders: Path) -> None:
+    def die_before_commit(step: str) -> None:
+        if step == Step.BOOKS.value:
+            with psycopg.connect(database.url, autocommit=True) as other:
+                other.execute(
+                    "select pg_terminate_backend(pid) from pg_stat_activity "
+                    "where datname = current_database() and pid <> pg_backend_pid()"
+                )
+
+    with pytest.raises(TryAgain):
+        load_table(database.url, orders, create=True, on_step=die_before_commit)
+    assert columns_of(database, "orders") == []
+    assert load_table(database.url, orders, create=True).inserted == 3

@@ -115,6 +115,7 @@ def test_the_json_object_has_the_books_and_the_reasons() -> None:
         "skipped",
         "warnings",
         "dry_run",
+        "ddl",
     ]
     assert found["reasons"][0]["samples"][0] == {
         "file": "sales.csv",

@@ -111,7 +111,8 @@ class ColumnReader:
         word = empty | stripped.str.to_lowercase().is_in(USUAL_NULLS)
         origin = _Origin(file, frame)
         if word.any():
-            self._word(texts.filter(word), places.filter(word), origin)
+            said = texts.scatter(empty.arg_true(), "").filter(word)  # all blanks are one word
+            self._word(said, places.filter(word), origin)
             stripped, places = stripped.filter(~word), places.filter(~word)
         if not len(stripped):
             return
