@@ -13,7 +13,7 @@ from penstock.loading.profile.facts import At, ColumnFacts, NumberFacts, Profile
 from penstock.loading.profile.readings import BOOLEAN_PAIRS, LEADING_ZERO, NUMBERS, stricter
 from penstock.loading.types.check import shown
 from penstock.loading.types.marks import marks_of
-from penstock.loading.types.patterns import ISO
+from penstock.loading.types.patterns import ISO, USUAL_DATES
 from penstock.model.options import Grammar
 
 _MOMENTS = ("date", "timestamp", "timestamptz")
@@ -127,8 +127,6 @@ def _dates(columns: Sequence[ColumnFacts], because: dict[str, str], open_: list[
 
 def _in_order(columns: Sequence[ColumnFacts]) -> list[Reading]:
     """The readings as dates in the order in which they are preferred."""
-    from penstock.loading.types.patterns import USUAL_DATES
-
     known = {
         reading.written
         for one in columns

@@ -14,7 +14,7 @@ class At:
     """One value and where it stands.
 
     Attributes:
-        file: The input's name.
+        file: The input's name, where there are several; else empty.
         line: Its physical line, from 1; 0 for frames.
         row: Its `_row`.
         value: The text.
@@ -27,8 +27,9 @@ class At:
 
     @property
     def place(self) -> str:
-        """`line 17`, or `row 16` of a frame."""
-        return f"line {self.line:,}" if self.line else f"row {record_of(self.row):,}"
+        """`line 17`, or `row 16` of a frame; behind the file, where there are several."""
+        place = f"line {self.line:,}" if self.line else f"row {record_of(self.row):,}"
+        return f"{self.file} {place}" if self.file else place
 
     def __str__(self) -> str:
         return f"{self.place}: {shown(self.value)}"

@@ -57,7 +57,7 @@ def profile(
             _count(malformed, batch.malformed, one.name)
             if batch.frame.height:
                 for column in columns:
-                    column.read(batch.frame, one.name)
+                    column.read(batch.frame, one.name if len(inputs) > 1 else "")
     return Profile(
         names=tuple(one.name for one in inputs),
         columns=tuple(column.finish() for column in columns),

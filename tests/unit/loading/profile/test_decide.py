@@ -7,6 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from penstock.errors import SourceError
 from penstock.loading.inputs import inputs_of
 from penstock.loading.profile import column
 from penstock.loading.profile.decide import Decision, Written, decide, how_written
@@ -204,3 +205,20 @@ def test_typed_columns_keep_their_types_under_any_declaration() -> None:
 def test_names_that_polars_takes_for_patterns_are_names() -> None:
     facts = looked_at({"*": ["1"], "^x$": ["2024-01-01"]})
     assert [decide(one, PLAIN).type for one in facts.columns] == ["integer", "date"]
+
+
+def test_of_several_files_the_one_is_named(tmp_path: Path) -> None:
+    for name, text in (("a.csv", "n,day\n1,01/02/2024\n"), ("b.csv", "day,n\n31/01/2024,1.25\n")):
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    names = [tmp_path / "a.csv", tmp_path / "b.csv"]
+    facts = profile(inputs_of(names, LoadOptions(), Path), PLAIN)
+    found = how_written(facts, PLAIN)
+    assert found.because["dates"] == f"day, {tmp_path}/b.csv line 2: 31/01/2024"
+    assert f"({tmp_path}/b.csv line 2: 1.25)" in str(decide(facts.columns[0], found.grammar))
+
+
+def test_other_columns_in_another_file_are_told(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("a,b\n1,2\n", encoding="utf-8")
+    (tmp_path / "b.csv").write_text("a,c\n1,2\n", encoding="utf-8")
+    with pytest.raises(SourceError, match="b, c"):
+        profile(inputs_of([tmp_path / "a.csv", tmp_path / "b.csv"], LoadOptions(), Path), PLAIN)
