@@ -25,6 +25,15 @@ clock, from their start to their end, on files that are in the page cache, again
 same machine that is set as in production (fsync on). The contestants of a group take turns, each
 round begins with another one. Before each run the tables are emptied and a checkpoint is made;
 after each, the rows in the table are counted. Ratios are those of medians.
+
+Where the time of the missed goals goes, on these two cores: a whole process pays about half a
+second for Python and its imports, which a million rows do not spread thin. Within the load the
+client (read, check, encode) and the server (COPY) keep both cores busy at once, so that only less
+work per row helps; then come the keys, built again and checked (a fifth of the load), and
+ANALYZE. No check was given up for a number. A load above `--max-lock` reads and checks everything
+before it locks, and pays for that by not overlapping with the server. The modes that go by a key
+add one join of all rows with the table, on one core of the server: temporary tables are not
+scanned in parallel. `scd2` arranges versions besides, and `sync` looks for what is gone.
 """
 _SECTION = re.compile(r"(?m)^(?=## PostgreSQL )")
 _PACKAGES = ("penstock", "polars", "psycopg", "sqlalchemy", "pandas", "dlt", "pyarrow")
@@ -42,6 +51,7 @@ class Goal:
         one: The contestant.
         other: What it is compared with; empty: with nothing.
         least: True where more is better, and `most` the least.
+        on_15: What must not be passed on PostgreSQL 15, where that is another figure.
     """
 
     says: str
@@ -49,22 +59,24 @@ class Goal:
     one: str
     other: str = ""
     least: bool = False
+    on_15: float | None = None
 
-    def line(self, measured: Mapping[str, Measured]) -> str | None:
+    def line(self, measured: Mapping[str, Measured], major: str) -> str | None:
         """The goal, what was measured, and whether it is met; None where it was not measured."""
         if self.one not in measured or (self.other and self.other not in measured):
             return None
         value = measured[self.one].median
         if self.other:
             value /= measured[self.other].median
-        met = value >= self.most if self.least else value <= self.most
+        most = self.on_15 if self.on_15 is not None and major == "15" else self.most
+        met = value >= most if self.least else value <= most
         unit = "x" if self.other else "s"
         sign = ">=" if self.least else "<="
-        return f"| {self.says} | {sign} {self.most:g} {unit} | {value:.2f} {unit} | {_met(met)} |"
+        return f"| {self.says} | {sign} {most:g} {unit} | {value:.2f} {unit} | {_met(met)} |"
 
 
 GOALS = (
-    Goal("as owner / bare `\\copy`", 2.2, "owner", "bare"),
+    Goal("as owner / bare `\\copy`", 2.2, "owner", "bare", on_15=1.8),
     Goal("the load itself / bare `\\copy`", 1.7, "itself", "bare"),
     Goal("constrained `\\copy` / as owner", 4.0, "constrained", "owner", least=True),
     Goal("the big load / bare `\\copy`, `--max-lock 120`", 1.5, "big", "big-bare"),
@@ -107,7 +119,7 @@ def section(
         "",
         *_table(measured, by_name),
         "",
-        *_goals(by_name),
+        *_goals(by_name, server.partition(".")[0]),
         *_profile(by_name),
     ]
     return "\n".join(lines) + "\n"
@@ -136,8 +148,8 @@ def _table(measured: Sequence[Measured], by_name: Mapping[str, Measured]) -> lis
     ]
 
 
-def _goals(by_name: Mapping[str, Measured]) -> list[str]:
-    found = [line for goal in GOALS if (line := goal.line(by_name)) is not None]
+def _goals(by_name: Mapping[str, Measured], major: str) -> list[str]:
+    found = [line for goal in GOALS if (line := goal.line(by_name, major)) is not None]
     loads = [one for name, one in by_name.items() if name not in _OTHERS]
     if loads:
         most = max(loads, key=lambda one: one.peak)

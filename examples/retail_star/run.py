@@ -38,7 +38,7 @@ def run(count: int) -> int:
     execute(where, "views.sql")
     show(where)
     plot(Path("sales.png"))
-    print("Wrote sales.png.")
+    print(f"Wrote {HERE / 'sales.png'}. Look around: penstock pg psql, penstock runs.")
     return 0
 
 

@@ -29,10 +29,13 @@ def commands() -> Iterator[tuple[str, Any]]:
     top: Any = typer.main.get_command(app)
     yield "", top
     for name in sorted(top.commands, key=_place):
-        command = top.commands[name]
-        yield name, command
-        for part, inner in getattr(command, "commands", {}).items():
-            yield f"{name} {part}", inner
+        yield from _with_parts(name, top.commands[name])
+
+
+def _with_parts(name: str, command: Any) -> Iterator[tuple[str, Any]]:
+    yield name, command
+    for part, inner in getattr(command, "commands", {}).items():
+        yield from _with_parts(f"{name} {part}", inner)
 
 
 def _place(name: str) -> int:

@@ -101,3 +101,30 @@ def test_upserts_of_the_same_keys_in_opposite_order_both_succeed(
     assert sum(result.inserted for result in results) == MANY - 100
     assert sum(result.updated for result in results) == 100 + MANY
     assert contents(url) in (up, down)
+
+
+def test_a_row_that_leaves_the_scope_while_sync_waits_for_it_stays(
+    own_cluster: OwnCluster, tmp_path: Path
+) -> None:
+    url = own_cluster.url
+    fresh(url)
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("delete from items where id > 4")
+    path = write(tmp_path / "items.csv", {1: "old", 2: "old", 3: "old"})
+    results: list[LoadResult] = []
+    with psycopg.connect(url) as other:
+        other.execute("update items set name = 'moved' where id = 4")
+        thread = threading.Thread(
+            target=lambda: results.append(
+                load_table(url, path, "items", mode="sync", within={"name": "old"})
+            )
+        )
+        thread.start()
+        with psycopg.connect(url, autocommit=True) as watcher:
+            waiting = "select count(*) from pg_locks where not granted"
+            while watcher.execute(waiting).fetchone() == (0,):
+                assert thread.is_alive()
+        other.commit()
+    thread.join(60)
+    assert results[0].deleted == 0
+    assert contents(url) == {1: "old", 2: "old", 3: "old", 4: "moved"}

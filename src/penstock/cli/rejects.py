@@ -325,6 +325,10 @@ def _confirm(rows: int) -> None:
     """
     if not sys.stdin.isatty():
         raise UsageError(f"{rows_text(rows)} would be discarded: pass --yes to do it unasked.")
-    if not typer.confirm(f"Discard {rows_text(rows)}?", err=True):
+    try:
+        yes = typer.confirm(f"Discard {rows_text(rows)}?", err=True)
+    except typer.Abort:  # Ctrl-C or Ctrl-D at the question
+        raise KeyboardInterrupt from None
+    if not yes:
         answer.say("Nothing was changed.")
         raise typer.Exit(1)

@@ -114,8 +114,10 @@ def _lines_of_run(past: PastRun, *, whole: bool = False) -> Iterator[tuple[int, 
         ),
     )
     counts = [f"{past.read:,} read", f"{past.inserted:,} inserted"]
-    counts += [f"{past.updated:,} updated"] if past.updated else []
+    sides = ("updated", "unchanged", "ignored", "filtered")
+    counts += [f"{count:,} {side}" for side in sides if (count := getattr(past, side))]
     counts += [f"{past.quarantined:,} quarantined"] if past.quarantined else []
+    counts += [f"{past.deleted:,} deleted"] if past.deleted else []
     yield (10, Text(", ".join(counts), "yellow" if past.quarantined else "dim"))
     if whole:
         yield (10, Text(f"{plain(_what(past))} into {plain(past.target)}"))
@@ -205,6 +207,10 @@ def _run_object(past: PastRun) -> dict[str, Any]:
         "read": past.read,
         "inserted": past.inserted,
         "updated": past.updated,
+        "unchanged": past.unchanged,
+        "ignored": past.ignored,
+        "filtered": past.filtered,
+        "deleted": past.deleted,
         "quarantined": past.quarantined,
         "error": past.error,
     }

@@ -42,6 +42,10 @@ class PastRun:
         read: Records read.
         inserted: Rows inserted.
         updated: Rows updated.
+        unchanged: Rows that were there, equal.
+        ignored: Rows left alone.
+        filtered: Wholly blank records.
+        deleted: Rows removed or marked.
         quarantined: Rows refused.
     """
 
@@ -62,6 +66,10 @@ class PastRun:
     read: int
     inserted: int
     updated: int
+    unchanged: int
+    ignored: int
+    filtered: int
+    deleted: int
     quarantined: int
 
 

@@ -7,6 +7,7 @@ such a name keeps it: then ours gets another underscore in front.
 
 from __future__ import annotations
 
+import codecs
 import json
 import os
 import re
@@ -249,6 +250,8 @@ class _Csv:
     def __init__(self, file: IO[bytes], layout: _Layout) -> None:
         del layout
         self._file = file
+        # Excel reads UTF-8 only behind a mark; and no --encoding can then misread the file.
+        file.write(codecs.BOM_UTF8)
 
     def row(self, cells: Sequence[Cell]) -> None:
         self._file.write((",".join(map(_field, cells)) + "\n").encode("utf-8"))

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 from typing import Any
 
+import polars as pl
 import psycopg
 
 from penstock.errors import TargetError, UsageError
-from penstock.model.options import LoadMode, LoadOptions
+from penstock.loading.validate import Validator
+from penstock.model.batch import LINE, ROW
+from penstock.model.options import Grammar, LoadMode, LoadOptions
 from penstock.model.table import Column, Key, TableSpec
 from penstock.postgres.judged import has_grammar
 from penstock.postgres.offenders import Winner
+from penstock.postgres.removal import cascades
 from penstock.postgres.scope import Scope
 from penstock.postgres.staging import OVERTAKEN
 from penstock.postgres.versions import CURRENT, FROM, TO
@@ -19,6 +24,7 @@ from penstock.postgres.versions import CURRENT, FROM, TO
 #: Modes that match rows by a unique key.
 KEYED = frozenset({LoadMode.INSERT_NEW, LoadMode.UPSERT, LoadMode.SYNC})
 _GREATEST = "max:"
+_UNORDERED = frozenset({"json", "xml", "point", "line", "lseg", "box", "path", "polygon", "circle"})
 
 
 def key_of(spec: TableSpec, options: LoadOptions, supplied: Collection[str]) -> Key:
@@ -45,8 +51,24 @@ def key_of(spec: TableSpec, options: LoadOptions, supplied: Collection[str]) -> 
     if options.type1:
         raise UsageError(f"--type1 is for the mode scd2, not {mode}")
     greatest = options.duplicates.removeprefix(_GREATEST)
-    if options.duplicates.startswith(_GREATEST) and greatest not in supplied:
-        raise UsageError(f"--duplicates {options.duplicates}: the input has no column {greatest}")
+    if options.duplicates.startswith(_GREATEST):
+        if greatest not in supplied:
+            raise UsageError(
+                f"--duplicates {options.duplicates}: the input has no column {greatest}"
+            )
+        if spec.column(greatest).base in _UNORDERED:
+            raise UsageError(
+                f"--duplicates {options.duplicates}: values of type {spec.column(greatest).type} "
+                "have no order"
+            )
+    always = [
+        name for name in supplied if spec.column(name).identity == "a" and name not in key.columns
+    ]
+    if always and options.mode is not LoadMode.INSERT_NEW:
+        raise UsageError(
+            f"{always[0]} of {spec.name} is GENERATED ALWAYS AS IDENTITY: {mode} cannot set it. "
+            "Leave it out of the input, with --ignore-extra or without the column."
+        )
     return key
 
 
@@ -79,6 +101,12 @@ def history_key(spec: TableSpec, options: LoadOptions, supplied: Collection[str]
     if not names or any(columns[name].identity for name in names):
         raise UsageError("scd2 needs to know what a version is a version of: --key customer_no")
     _check_key(spec, key, options.mode.value, supplied)
+    if not any(set(one.columns) == {*names, FROM} for one in spec.keys):
+        wanted = ", ".join((*names, FROM))
+        raise UsageError(
+            f"scd2: nothing keeps two versions of {spec.name} from having one date: "
+            f"ALTER TABLE {spec.name} ADD UNIQUE ({wanted})"
+        )
     kept = {FROM, TO, CURRENT}
     lacking = [
         c.name
@@ -166,8 +194,32 @@ def scope_of(
             raise UsageError(f"--missing: {spec.name} has no column {name}")
         if name in names:
             raise UsageError(f"--missing {name}: the input has this column itself")
+    _check_bounds(spec, scope)
     scope.check(connection)
+    dependent = [] if options.missing else cascades(connection, spec.oid)
+    if dependent:
+        raise TargetError(
+            f"{options.mode.value} removes rows of {spec.name}, and {', '.join(dependent)} would "
+            "lose theirs with them, uncounted: a foreign key is ON DELETE CASCADE, SET NULL or "
+            "SET DEFAULT there. Make it NO ACTION"
+            + (", or mark what is gone: --missing COLUMN=VALUE." if sync else "."),
+            code="2BP01",
+        )
     return scope
+
+
+def _check_bounds(spec: TableSpec, scope: Scope) -> None:
+    """A bound is read as values are: what a cast would cut or round is none.
+
+    Raises:
+        UsageError: It is no value of its column.
+    """
+    for one in scope.bounds:
+        column = replace(spec.column(one.column), name="bound", nullable=True)
+        frame = pl.DataFrame({"bound": [one.low, one.high], ROW: [1, 2], LINE: [0, 0]})
+        faults = Validator([column], Grammar()).check(frame).faults
+        if faults.height:
+            raise UsageError(f"--within {one}: {faults['reason'][0]}")
 
 
 def winner_of(options: LoadOptions) -> Winner:

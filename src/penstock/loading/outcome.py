@@ -141,13 +141,20 @@ class Recorder:
             for books in tables
         ]
 
-        def keep() -> None:
+        def keep(committed: bool) -> None:
             with suppress(psycopg.Error, PenstockError), self._connection() as connection:
-                self._keep(connection, said, kept)
+                self._keep(connection, said, kept, committed=committed)
 
-        keep() if afterwards is None else afterwards.append(keep)
+        keep(False) if afterwards is None else afterwards.append(keep)
 
-    def _keep(self, connection: psycopg.Connection[Any], said: str, kept: Sequence[_Kept]) -> None:
+    def _keep(
+        self,
+        connection: psycopg.Connection[Any],
+        said: str,
+        kept: Sequence[_Kept],
+        *,
+        committed: bool,
+    ) -> None:
         with connection.transaction():
             if self._target.joined:  # what was recorded within went with the transaction
                 self._begin(connection, [prepared for prepared, _, _, _ in kept])
@@ -156,7 +163,8 @@ class Recorder:
                 if open_still and rows:
                     name = prepared.spec.name
                     rejects.write_void(connection, result.load_id, name, rows, origin)
-            runs.finish_run(connection, self._run, "failed", said)
+            if not committed:  # the other loads of a unit may have gone on without this one
+                runs.finish_run(connection, self._run, "failed", said)
 
     def dry_run(self, results: Sequence[LoadResult]) -> None:
         """Record a load that was rolled back because that was asked for."""

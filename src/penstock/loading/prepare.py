@@ -213,6 +213,10 @@ def _same_columns(matched: Sequence[tuple[Input, Matching]]) -> None:
 
 def _remarks(matching: Matching, mode: LoadMode) -> list[str]:
     remarks = []
+    if "_id" in matching.left_out and "_reason" in matching.left_out:
+        remarks.append(
+            "this is an export of refused rows: penstock rejects replay FILE would close them too"
+        )
     if matching.left_out:
         remarks.append(f"left out of the input: {', '.join(matching.left_out)}")
     own = (FROM, TO, CURRENT) if mode is LoadMode.SCD2 else ()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from penstock.errors import UsageError
+from psycopg.pq import TransactionStatus
+
+from penstock.errors import LoadError, UsageError
 from penstock.ledger import install
 from penstock.ledger.runs import RunRecord
 from penstock.loading.load import load_into, options_from, table_named_by
@@ -83,22 +85,30 @@ def unit(where: str | sqlalchemy.Engine, **options: Any) -> Iterator[LoadUnit]:
         if options_from(**options).ledger:
             install.ensure(outer.connection, outer.conninfo)
             outer.connection.rollback()
-        afterwards: list[Any] = []
+        afterwards: list[Callable[[bool], None]] = []
+        committed = False
         target = replace(outer, joined=True, afterwards=afterwards)
         loads = LoadUnit(target, options)
         try:
             yield loads
             _commit(outer, loads.results)
+            committed = True
         except BaseException:
             if not outer.connection.closed:
                 outer.connection.rollback()
-            for keep in afterwards:
-                keep()
             raise
         finally:
             loads.end()
+            for keep in afterwards:
+                keep(committed)
 
 
 def _commit(target: Target, results: list[LoadResult]) -> None:
+    if target.connection.info.transaction_status is TransactionStatus.INERROR:
+        raise LoadError(
+            "A statement within this unit failed, so that PostgreSQL rolls all of it back, "
+            "although its error was caught. Nothing was changed.",
+            code="25P02",
+        )
     recorded = [result.load_id for result in results if result.run_id]
     commit(target, recorded[0] if recorded else "")

@@ -31,7 +31,10 @@ _ISOLATION = psycopg.IsolationLevel.READ_COMMITTED
 #: What a server says that will take connections later.
 _BUSY = ("starting up", "shutting down", "recovery", "too many", "connection slots", "terminating")
 #: What stays wrong until somebody mends it.
-_WRONG = ("could not translate host name", "certificate", "does not support SSL", "invalid")
+_WRONG = (
+    *("could not translate host name", "certificate", "does not support SSL", "invalid"),
+    "no password supplied",
+)
 
 #: Settings of every load, so that what is accepted never depends on a role's settings. The
 #: values go to the server as text in these forms; jit costs more than it gains on loads.
@@ -68,15 +71,15 @@ class Target:
         label: `user@host:port/database`, never with a password.
         joined: True where the transaction belongs to the caller: no commit, no rollback.
         conninfo: Opens another connection to the same place; never printed.
-        afterwards: What is left to be done when a joined transaction of our own was rolled back;
-            None where it is the caller's, or none is joined.
+        afterwards: What is left to be done when a joined transaction of our own has ended, told
+            whether it was committed; None where it is the caller's, or none is joined.
     """
 
     connection: psycopg.Connection[Any]
     label: str
     joined: bool
     conninfo: str
-    afterwards: list[Callable[[], None]] | None = None
+    afterwards: list[Callable[[bool], None]] | None = None
 
     def __repr__(self) -> str:
         return f"Target({self.label})"

@@ -21,6 +21,26 @@ from penstock.postgres.staging import OVERTAKEN, ROW_COLUMN
 
 _NEW = sql.Identifier("penstock_new")
 
+_IN_TURN = """
+#variable_conflict use_column
+declare
+    penstock_number bigint; penstock_rows bigint;
+    penstock_inserted bigint := 0; penstock_updated bigint := 0;
+begin
+    for penstock_number in {numbers} loop
+        {insert};
+        get diagnostics penstock_rows = row_count;
+        penstock_inserted := penstock_inserted + penstock_rows;
+        if penstock_rows = 0 then
+            {update};
+            get diagnostics penstock_rows = row_count;
+            penstock_updated := penstock_updated + penstock_rows;
+        end if;
+    end loop;
+    perform set_config('penstock.written', penstock_inserted || ',' || penstock_updated, true);
+end
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Difference:
@@ -50,6 +70,7 @@ class KeyedStage(Stage):
     Attributes:
         inserted: Rows that `insert_new` inserted at last.
         updated: Rows that `update_changed` updated at last.
+        in_turn: True where the rows are to be written one after the other.
     """
 
     def __init__(
@@ -65,6 +86,7 @@ class KeyedStage(Stage):
     ) -> None:
         super().__init__(connection, spec, columns, number)
         self.key = key
+        self.in_turn = False
         self._revive = dict(revive or {})
         self.inserted = 0
         self.updated = 0
@@ -197,11 +219,37 @@ class KeyedStage(Stage):
             differs=self._differs(),
         )
 
+    def write_in_turn(self) -> None:
+        """Insert or update the live rows one after the other, in file order."""
+        one = sql.SQL("s.{} = penstock_number").format(sql.Identifier(ROW_COLUMN))
+        update: sql.Composable = sql.SQL("perform 1 where false")
+        if self._plain or self._revive:
+            update = self._try_update(one)
+        body = sql.SQL(_IN_TURN).format(
+            numbers=sql.SQL("select s.{row} from {stage} s where {live} order by 1").format(
+                row=sql.Identifier(ROW_COLUMN), stage=self.table, live=self._live()
+            ),
+            insert=self._try_insert(one),
+            update=update,
+        )
+        self._connection.execute(
+            sql.SQL("do language plpgsql {}").format(sql.Literal(body.as_string(self._connection)))
+        )
+        row = self._connection.execute(
+            "select split_part(said, ',', 1)::bigint, split_part(said, ',', 2)::bigint "
+            "from current_setting('penstock.written') said"
+        ).fetchone()
+        assert row is not None  # noqa: S101  a setting is one row
+        self.inserted, self.updated = row
+
     # Their parts ---------------------------------------------------------------------------------
 
     def null_keys(self) -> None:
         """List rows that have no key: nothing could find them again."""
-        for name in self.key.columns:
+        self._without(self.key.columns, "is the key by which rows are found")
+
+    def _without(self, names: Sequence[str], role: str) -> None:
+        for name in names:
             if not self.spec.column(name).nullable:
                 continue  # refused already
             self._run(
@@ -212,7 +260,7 @@ class KeyedStage(Stage):
                     bad=self.bad,
                     row=sql.Identifier(ROW_COLUMN),
                     name=sql.Literal(name),
-                    said=sql.Literal(f"no value, and {name} is the key by which rows are found"),
+                    said=sql.Literal(f"no value, and {name} {role}"),
                     stage=self.table,
                     column=sql.Identifier(name),
                 )

@@ -9,11 +9,15 @@ import polars as pl
 import psycopg
 from psycopg import sql
 
+from penstock.errors import BalanceError
 from penstock.model.table import Key
 from penstock.postgres.copy import CsvEncoder, compare_count, copy_in
 from penstock.postgres.names import listed, qualified
+from penstock.postgres.queries import queries
 from penstock.postgres.scope import Scope
 from penstock.postgres.staging import StagingTable
+
+_SQL = queries("penstock.postgres.sql", "constraints.sql")
 
 
 class Removal:
@@ -65,14 +69,6 @@ class Removal:
         """Rows within the scope, and how many of them are gone from the input."""
         spec = self._stage.spec
         self._connection.execute(sql.SQL("drop table if exists {}").format(self._gone))
-        marked = sql.SQL(" and ").join(
-            [
-                sql.SQL("t.{} is not distinct from {}").format(
-                    sql.Identifier(name), sql.Literal(value)
-                )
-                for name, value in self._marks.items()
-            ]
-        )
         self._connection.execute(
             sql.SQL(
                 "create temporary table {gone} on commit drop as select {key} from {target} t "
@@ -82,9 +78,7 @@ class Removal:
                 gone=self._gone,
                 key=listed(self._key.columns, "t"),
                 target=qualified(spec.name),
-                scope=sql.SQL("{} and not ({})").format(self._scope.condition("t"), marked)
-                if self._marks
-                else self._scope.condition("t"),
+                scope=self._within(),
                 stage=self._stage.table,
                 staged=self._pairs(),
                 kept=self._kept,
@@ -100,32 +94,60 @@ class Removal:
         return row[0], row[1]
 
     def carry_out(self) -> int:
-        """Remove or mark what is gone, in key order; gives the rows."""
-        target = qualified(self._stage.spec.name)
-        self._connection.execute(
-            sql.SQL("select from {} t join {} s on {} order by {} for update of t").format(
-                target, self._gone, self._pairs(), listed(self._key.columns, "t")
-            )
-        )
-        if not self._marks:
-            return self._connection.execute(
-                sql.SQL("delete from {} t using {} s where {}").format(
-                    target, self._gone, self._pairs()
-                )
-            ).rowcount
-        return self._connection.execute(
-            sql.SQL("update {} t set {} from {} s where {}").format(
-                target,
-                sql.SQL(", ").join(
-                    sql.SQL("{} = {}").format(sql.Identifier(name), sql.Literal(value))
-                    for name, value in self._marks.items()
-                ),
-                self._gone,
-                self._pairs(),
-            )
+        """Remove or mark what is gone, in key order; gives the rows.
+
+        A row that another session has changed meanwhile is looked at again: it stays where it is
+        no longer within the scope.
+
+        Raises:
+            BalanceError: A trigger keeps rows that should go.
+        """
+        of = {
+            "target": qualified(self._stage.spec.name),
+            "gone": self._gone,
+            "pairs": self._pairs(),
+            "within": self._within(),
+            "key": listed(self._key.columns, "t"),
+        }
+        locked = self._connection.execute(
+            sql.SQL(
+                "select from {target} t join {gone} s on {pairs} where {within} "
+                "order by {key} for update of t"
+            ).format(**of)
         ).rowcount
+        form = "delete from {target} t using {gone} s where {pairs} and {within}"
+        if self._marks:
+            form = "update {target} t set {marks} from {gone} s where {pairs} and {within}"
+            of["marks"] = sql.SQL(", ").join(
+                sql.SQL("{} = {}").format(sql.Identifier(name), sql.Literal(value))
+                for name, value in self._marks.items()
+            )
+        done = self._connection.execute(sql.SQL(form).format(**of)).rowcount
+        if done != locked:
+            raise BalanceError(
+                f"{self._stage.spec.name}: {locked:,} rows are gone from the input, and only "
+                f"{done:,} could be {'marked' if self._marks else 'removed'}: a trigger keeps the "
+                "others. The load was rolled back.",
+                code="balance",
+            )
+        return done
+
+    def _within(self) -> sql.Composable:
+        """Of a row of the target: it is one that the input is about, and not marked yet."""
+        if not self._marks:
+            return self._scope.condition("t")
+        marked = sql.SQL(" and ").join(
+            sql.SQL("t.{} is not distinct from {}").format(sql.Identifier(name), sql.Literal(value))
+            for name, value in self._marks.items()
+        )
+        return sql.SQL("{} and not ({})").format(self._scope.condition("t"), marked)
 
     def _pairs(self) -> sql.Composed:
         return sql.SQL(" and ").join(
             sql.SQL("t.{0} = s.{0}").format(sql.Identifier(name)) for name in self._key.columns
         )
+
+
+def cascades(connection: psycopg.Connection[Any], oid: int) -> list[str]:
+    """Tables whose rows change or go when rows of this one are removed."""
+    return [name for (name,) in connection.execute(_SQL["cascades"], {"oid": oid})]

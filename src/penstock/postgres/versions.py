@@ -54,6 +54,12 @@ class VersionStage(KeyedStage):
         self._overwritten = [column for column in self._plain if column.name in overwritten]
         self._versions = sql.Identifier("pg_temp", f"penstock_versions_{number}")
 
+    def null_keys(self) -> None:
+        """List rows that have no key, or no date from which they hold."""
+        super().null_keys()
+        if self._dated:
+            self._without([FROM], "says from when a version holds")
+
     def compare(self) -> int:
         """Gather the keys with a row that its version of the time does not equal; how many."""
         self._run(sql.SQL("drop table if exists {}").format(self.delta))
@@ -96,14 +102,21 @@ class VersionStage(KeyedStage):
                 "lag({sign}) over (partition by {keys}, {since} order by {new}) as corrected, "
                 "lead({new}) over (partition by {keys}, {since} order by {new}) as corrector "
                 "from every), "
-                "kept as (select *, lag({sign}) over w as before, lag({until}) over w as ended "
+                "kept as (select *, lag({sign}) over w as before, "
+                "lag({since}) over w as since_before, "
+                "lag({new}) over w as new_before, "
+                "max(case when not {new} then coalesce({until}, 'infinity') end) over (w "
+                "rows between unbounded preceding and 1 preceding) as ended "
                 "from placed where corrector is null "
                 "window w as (partition by {keys} order by {since})), "
                 "real as (select *, case when not {new} then 'old' "
                 "when corrected is not null then 'correction' else 'version' end as {effect} "
                 "from kept where not {new} or corrected is not null "
-                "or before is distinct from {sign} or ended < {since}) "
-                "select *, lead({since}) over (partition by {keys} order by {since}) as following "
+                "or before is distinct from {sign} or ended <= {since} "
+                "and not (new_before and since_before >= ended)) "
+                "select *, least(lead({since}) over (partition by {keys} order by {since}), "
+                "case when {effect} = 'version' and ended > {since} and ended < 'infinity' "
+                "then ended end) as following "
                 "from real"
             ).format(
                 versions=self._versions,

@@ -168,7 +168,7 @@ def test_the_refused_rows_are_written_to_a_file(shop: Database, folder: Path) ->
     )
     assert said.returncode == 3
     assert "1 refused row is in bad.csv" in said.stderr
-    with (folder / "bad.csv").open(encoding="utf-8", newline="") as file:
+    with (folder / "bad.csv").open(encoding="utf-8-sig", newline="") as file:
         (row,) = csv.DictReader(file)
     del row["_id"]
     assert row == {

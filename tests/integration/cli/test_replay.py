@@ -24,7 +24,7 @@ def refused(shop: Database, folder: Path) -> Path:
 
 
 def _correct(path: Path, order: str, **cells: str) -> None:
-    with path.open(encoding="utf-8", newline="") as file:
+    with path.open(encoding="utf-8-sig", newline="") as file:
         rows = list(csv.DictReader(file))
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, list(rows[0]))

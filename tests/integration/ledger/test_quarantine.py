@@ -153,7 +153,7 @@ def test_the_raw_row_keeps_every_text_in_the_order_of_the_source(
     assert export_rejects(shop.connect(), tmp_path / "r.csv", Selection()) == 1
     assert (
         (tmp_path / "r.csv")
-        .read_text("utf-8")
+        .read_text("utf-8-sig")
         .startswith("_id,_column,_reason,_value,order_id,customer_id,amount\n")
     )
 
@@ -215,7 +215,7 @@ def test_only_the_owner_may_purge(filled: Database) -> None:
 def test_an_export_holds_what_was_chosen_and_its_layout(filled: Database, tmp_path: Path) -> None:
     path = tmp_path / "r.csv"
     assert export_rejects(filled.connect(), path, Selection(table=ORDERS)) == 5
-    with path.open(encoding="utf-8", newline="") as file:
+    with path.open(encoding="utf-8-sig", newline="") as file:
         rows = list(csv.reader(file, strict=True))
     assert rows[0] == [
         *("_id", "_column", "_reason", "_value"),
@@ -236,7 +236,7 @@ def test_inputs_of_different_layout_share_a_file(shop: Database, tmp_path: Path)
     other.write_text("amount,note,order_id\n1,n,101\ny,m,2\n", encoding="utf-8")
     load_table(shop.url, other, "orders", max_rejects="all", ignore_extra=True)
     export_rejects(shop.connect(), tmp_path / "r.csv", Selection())
-    lines = (tmp_path / "r.csv").read_text("utf-8").splitlines()
+    lines = (tmp_path / "r.csv").read_text("utf-8-sig").splitlines()
     assert lines[0].endswith(",order_id,customer_id,amount,note")
     assert lines[1].endswith(",1,,x,")
     assert lines[2].endswith(",2,,y,m")
@@ -248,7 +248,7 @@ def test_an_exported_file_that_was_corrected_loads_and_resolves_its_rows(
     load(shop, tmp_path, "a.csv", HEAD + "100,,1\n1,,x\n2,,-\n")
     path = tmp_path / "corrected.csv"
     export_rejects(shop.connect(), path, Selection())
-    text = path.read_text("utf-8")
+    text = path.read_text("utf-8-sig")
     path.write_text(text.replace(",x\n", ",5\n").replace(",'-\n", ",6\n"), encoding="utf-8")
     result = load_table(shop.url, path, "orders", ignore_extra=True)
     assert (result.read, result.inserted) == (2, 2)

@@ -75,7 +75,7 @@ def export(shop: Database, path: Path) -> Path:
 
 def rows_of(path: Path) -> list[Row]:
     if path.suffix == ".csv":
-        with path.open(encoding="utf-8", newline="") as file:
+        with path.open(encoding="utf-8-sig", newline="") as file:
             return list(csv.DictReader(file))
     sheet = pl.read_excel(path, infer_schema_length=0)
     return [{k: v or "" for k, v in row.items()} for row in sheet.iter_rows(named=True)]

@@ -108,7 +108,7 @@ def test_what_latin1_lacks_comes_back_whole_in_an_export(latin1: Database, tmp_p
             "€ \\u20ac 😀": "\\€",
         }
         export_rejects(connection, tmp_path / "out.csv", Selection())
-    with (tmp_path / "out.csv").open(encoding="utf-8", newline="") as file:
+    with (tmp_path / "out.csv").open(encoding="utf-8-sig", newline="") as file:
         (row,) = list(csv.DictReader(file))
     assert (row["id"], row["name"], row["€ \\u20ac 😀"]) == ("2", "€😀é", "\\€")
 

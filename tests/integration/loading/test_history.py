@@ -209,3 +209,44 @@ def test_a_row_that_corrects_and_overwrites_is_counted_once(
     result = load(filled, tmp_path, ["1,Trier,gold,7,2024-01-01"], type1="phone")
     assert (result.inserted, result.updated, result.unchanged) == (0, 1, 0)
     assert versions(filled)[0] == (1, "Trier", "gold", "7", "2024-01-01", None, True)
+
+
+def test_what_ended_stays_ended_and_what_comes_later_begins_anew(
+    filled: Database, tmp_path: Path
+) -> None:
+    with filled.connect() as connection:
+        connection.execute("update customers set valid_to = '2024-02-01', is_current = false")
+    lines = [
+        "1,Bonn,gold,1,2024-02-01",
+        "2,Ulm,,2,2024-01-15",
+        "2,Ulm,,2,2024-03-01",
+        "3,Jena,,3,2024-01-15",
+    ]
+    result = load(filled, tmp_path, lines)
+    assert (result.inserted, result.unchanged) == (3, 1)
+    assert [(row[0], row[1], *row[4:]) for row in versions(filled)] == [
+        (1, "Bonn", "2024-01-01", "2024-02-01", False),
+        (1, "Bonn", "2024-02-01", None, True),
+        (2, "Ulm", "2024-01-01", "2024-02-01", False),
+        (2, "Ulm", "2024-03-01", None, True),
+        (3, "Kiel", "2024-01-01", "2024-01-15", False),
+        (3, "Jena", "2024-01-15", "2024-02-01", False),
+    ]
+    assert load(filled, tmp_path, lines).unchanged == 4
+
+
+def test_a_row_without_its_date_is_refused(database: Database, tmp_path: Path) -> None:
+    with database.connect() as connection:
+        connection.execute(TABLE.replace("valid_from date not null", "valid_from date"))
+    result = load(database, tmp_path, ["1,Bonn,gold,1,2024-01-01", "2,Ulm,,2,"])
+    assert (result.inserted, result.quarantined) == (1, 1)
+    assert result.reasons[0].code == "null_key"
+
+
+def test_a_table_that_could_have_two_versions_of_one_date_is_refused(
+    database: Database, tmp_path: Path
+) -> None:
+    with database.connect() as connection:
+        connection.execute(TABLE.replace("unique (no, valid_from), ", ""))
+    with pytest.raises(UsageError, match="ADD UNIQUE"):
+        load(database, tmp_path, ["1,Bonn,gold,1,2024-01-01"])

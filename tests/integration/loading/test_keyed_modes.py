@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from penstock import LoadResult, load_table
-from penstock.errors import PenstockError, ShrinkRefused, TargetError, UsageError
+from penstock.errors import BalanceError, PenstockError, ShrinkRefused, TargetError, UsageError
 from tests.fixtures.postgres import Database
 
 TABLE = """
@@ -337,7 +337,7 @@ def test_replace_range_refuses_to_leave_less_than_half(database: Database, tmp_p
     [
         ("replace_range", {}, "--within"),
         ("replace_range", {"within": {"nope": "1"}}, "no column nope"),
-        ("replace_range", {"within": {"id": "x"}}, "invalid input syntax"),
+        ("replace_range", {"within": {"id": "x"}}, "is not an integer"),
         ("replace_range", {"within": {"id": "1.."}}, "two with .. between"),
         ("append", {"within": {"id": "1"}}, "not for the mode append"),
         ("append", {"key": ("id",)}, "not for the mode append"),
@@ -364,3 +364,99 @@ def test_an_update_may_lack_a_column_that_a_new_row_needs(
     assert counts(result) == {"updated": 1, "quarantined": 2}
     assert {reason.code for reason in result.reasons} == {"23502", "23514"}
     assert rows(database)[0] == (1, "one", "7.00")
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        ("3,q,3\n4,three,4", {3: "q", 4: "three"}),
+        ("4,q,4\n2,four,2", {2: "four", 4: "q"}),
+    ],
+)
+def test_rows_may_take_over_values_of_another_unique_key_in_file_order(
+    database: Database, tmp_path: Path, lines: str, expected: dict[int, str]
+) -> None:
+    run(database, TABLE + "alter table items add unique (name)")
+    result = load(database, tmp_path, f"id,name,price\n{lines}\n", "upsert")
+    assert result.quarantined == 0
+    found = {row[0]: row[1] for row in rows(database)}
+    assert found | expected == found
+
+
+@pytest.mark.parametrize(
+    ("mode", "options"), [("sync", {}), ("replace_range", {"within": {"region": "EU"}})]
+)
+def test_rows_that_a_trigger_keeps_are_not_said_to_be_gone(
+    database: Database, tmp_path: Path, mode: str, options: dict[str, Any]
+) -> None:
+    run(
+        database,
+        TABLE + "create function stay() returns trigger language plpgsql as"
+        " 'begin return null; end';"
+        "create trigger stay before delete on items for each row execute function stay()",
+    )
+    text = "id,name,price,region\n1,one,1,EU\n2,two,2,EU\n3,three,3,EU\n"
+    with pytest.raises(BalanceError, match="a trigger keeps"):
+        load(database, tmp_path, text, mode, **options)
+
+
+@pytest.mark.parametrize(
+    ("mode", "options"), [("sync", {}), ("replace_range", {"within": {"region": "EU"}})]
+)
+def test_rows_of_other_tables_never_go_uncounted(
+    database: Database, tmp_path: Path, mode: str, options: dict[str, Any]
+) -> None:
+    run(
+        database,
+        TABLE + "create table lines (item int references items on delete cascade);"
+        "insert into lines values (1)",
+    )
+    with pytest.raises(TargetError, match="lines would lose theirs"):
+        load(database, tmp_path, "id,name,price,region\n1,one,1,EU\n", mode, **options)
+
+
+@pytest.mark.parametrize(
+    ("within", "said"),
+    [
+        ({"region": "EUROPE"}, "longer than 2"),
+        ({"day": "2024-01-02 23:00"}, "time of day"),
+        ({"day": "today"}, "today"),
+        ({"price": "1.099"}, "decimals"),
+    ],
+)
+def test_a_bound_that_the_column_would_cut_is_refused(
+    database: Database, tmp_path: Path, within: dict[str, str], said: str
+) -> None:
+    run(
+        database,
+        "create table items (id int primary key, name text, price numeric(8,2),"
+        " region varchar(2), day date)",
+    )
+    with pytest.raises(UsageError, match=said):
+        load(
+            database,
+            tmp_path,
+            "id,name,price,region,day\n1,a,1,EU,2024-01-01\n",
+            "replace_range",
+            within=within,
+        )
+
+
+@pytest.mark.parametrize(
+    ("table", "options", "said"),
+    [
+        ("id int primary key deferrable, name text, price numeric", {}, "DEFERRABLE|deferrable"),
+        (
+            "id int generated always as identity primary key, name text unique, price numeric",
+            {"key": "name"},
+            "GENERATED ALWAYS AS IDENTITY",
+        ),
+        ("id int primary key, name json, price numeric", {"duplicates": "max:name"}, "no order"),
+    ],
+)
+def test_tables_that_upsert_cannot_go_by_are_named_with_the_reason(
+    database: Database, tmp_path: Path, table: str, options: dict[str, Any], said: str
+) -> None:
+    run(database, f"create table items ({table})")
+    with pytest.raises(PenstockError, match=said):
+        load(database, tmp_path, 'id,name,price\n1,"""a""",1\n', "upsert", **options)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import psycopg
 import pytest
 
-from penstock import PenstockError, UsageError, unit
+from penstock import LoadError, PenstockError, UsageError, unit
 from tests.fixtures.postgres import Database
 
 TABLES = """
@@ -95,3 +96,39 @@ def test_a_connection_is_a_unit_already(database: Database) -> None:
         unit(connection),  # type: ignore[arg-type]
     ):
         pass
+
+
+def test_a_load_that_failed_and_was_caught_is_on_record_as_failed(
+    database: Database, tmp_path: Path
+) -> None:
+    with database.connect() as connection:
+        connection.execute(TABLES)
+    orders, lines = files(tmp_path)
+    with unit(database.engine()) as together:
+        together.load(orders, mode="upsert")
+        with pytest.raises(PenstockError, match="max-rejects"):
+            together.load(lines)
+    assert count(database, "select count(*) from orders") == [(2,)]
+    assert count(
+        database, "select table_name, status, quarantined from penstock.loads order by 1"
+    ) == [("lines", "failed", 1), ("orders", "succeeded", 0)]
+    assert count(database, "select status from penstock.rejects") == [("void",)]
+    assert count(database, "select status from penstock.runs") == [("succeeded",)]
+
+
+def test_a_statement_that_failed_and_was_caught_is_no_silent_rollback(
+    database: Database, tmp_path: Path
+) -> None:
+    with database.connect() as connection:
+        connection.execute(TABLES)
+    orders, _ = files(tmp_path)
+
+    def stumble() -> None:
+        with unit(database.engine()) as together:
+            together.load(orders, mode="upsert")
+            with pytest.raises(psycopg.errors.DivisionByZero):
+                together.connection.execute("select 1/0")
+
+    with pytest.raises(LoadError, match="rolls all of it back"):
+        stumble()
+    assert count(database, "select order_id, customer from orders") == [(1, "old")]

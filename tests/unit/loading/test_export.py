@@ -54,7 +54,7 @@ def part(*frames: pl.DataFrame, table: TableName = ORDERS) -> SpoolPart:
 
 
 def read(path: Path) -> list[list[str]]:
-    with path.open(encoding="utf-8", newline="") as file:
+    with path.open(encoding="utf-8-sig", newline="") as file:
         return list(csv.reader(file, strict=True))
 
 
@@ -157,12 +157,12 @@ def test_what_a_spreadsheet_takes_for_a_formula_begins_with_an_apostrophe(
 ) -> None:
     path = tmp_path / "r.csv"
     export_spools(path, [part(frame([{value: value}]))])
-    text = path.read_text("utf-8")
+    text = path.read_text("utf-8-sig")
     # Python's csv module refuses NUL; the field is looked at as it stands.
     if "\0" in value:
         assert text.endswith(f",{written}\n")
     else:
-        with path.open(encoding="utf-8", newline="") as file:
+        with path.open(encoding="utf-8-sig", newline="") as file:
             header, row = csv.reader(file, strict=True)
         assert (header[4], row[4]) == (written, written)
     assert given_back(written) == value
@@ -261,7 +261,7 @@ def test_a_link_is_followed(tmp_path: Path) -> None:
     (tmp_path / "link.csv").symlink_to(tmp_path / "real.csv")
     export_spools(tmp_path / "link.csv", [])
     assert (tmp_path / "link.csv").is_symlink()
-    assert (tmp_path / "real.csv").read_text("utf-8").startswith("_id,")
+    assert (tmp_path / "real.csv").read_text("utf-8-sig").startswith("_id,")
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,8 @@ select r.run_id::text, r.kind, r.command,
        r.backend_pid,
        coalesce(l.tables, '{}') as tables, coalesce(l.read, 0)::bigint as read,
        coalesce(l.inserted, 0)::bigint as inserted, coalesce(l.updated, 0)::bigint as updated,
+       coalesce(l.unchanged, 0)::bigint as unchanged, coalesce(l.ignored, 0)::bigint as ignored,
+       coalesce(l.filtered, 0)::bigint as filtered, coalesce(l.deleted, 0)::bigint as deleted,
        coalesce(l.quarantined, 0)::bigint as quarantined
 from penstock.runs r
 left join lateral (
@@ -19,7 +21,8 @@ left join lateral (
                         else schema_name || '.' || table_name end
                    order by started_at, load_id) as tables,
          sum(read) as read, sum(inserted) as inserted, sum(updated) as updated,
-         sum(quarantined) as quarantined
+         sum(unchanged) as unchanged, sum(ignored) as ignored, sum(filtered) as filtered,
+         sum(deleted) as deleted, sum(quarantined) as quarantined
   from penstock.loads l where l.run_id = r.run_id) l on true
 left join pg_catalog.pg_stat_activity a
   on a.pid = r.backend_pid and coalesce(a.backend_start, r.backend_start) = r.backend_start

@@ -35,7 +35,8 @@ on conflict (run_id) do nothing;
 -- name: begin_load
 -- So is each of its loads.
 insert into penstock.loads (load_id, run_id, schema_name, table_name, mode, sources, options)
-values (%(load_id)s, %(run_id)s, %(schema)s, %(table)s, %(mode)s, %(sources)s, %(options)s);
+values (%(load_id)s, %(run_id)s, %(schema)s, %(table)s, %(mode)s, %(sources)s, %(options)s)
+on conflict (load_id) do nothing;
 
 -- name: mark_interrupted
 -- Runs whose backend is gone were cut off: their transaction was rolled back by PostgreSQL.

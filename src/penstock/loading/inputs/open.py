@@ -43,6 +43,8 @@ def inputs_of(
     """
     if isinstance(source, (str, Path)):
         return _files([source], options, spool, file)
+    if type(source).__module__.partition(".")[0] == "pandas":
+        raise UsageError("A pandas frame: load polars.from_pandas(frame), which keeps its types")
     if isinstance(source, pl.LazyFrame):
         source = source.collect()
     if isinstance(source, pl.DataFrame):

@@ -38,6 +38,10 @@ class HistoryFilling(KeyedFilling):
         if not self._once(self.key):
             stage.repeated(Key(name="", columns=names), Winner(last=True, others=OVERTAKEN))
 
+    def _goes_in_turn(self, stage: Stage) -> bool:
+        del stage
+        return False
+
     def _insert_all(self, stage: Stage) -> tuple[int, int]:
         assert isinstance(stage, VersionStage)  # noqa: S101  `fill` made it
         with self.connection.transaction():

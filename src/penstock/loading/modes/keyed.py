@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import psycopg
 
-from penstock.errors import BalanceError, TryAgain
+from penstock.errors import BalanceError, TargetError, TryAgain
 from penstock.loading.fill import Filled, Filling, next_stage
 from penstock.loading.keys import winner_of
 from penstock.loading.placeholders import add_parents_of_stage
@@ -105,7 +105,20 @@ class KeyedFilling(Filling):
                     return self._write(stage)
             except (_Meanwhile, psycopg.errors.DeadlockDetected):
                 continue
+            except psycopg.errors.ObjectNotInPrerequisiteState as error:
+                raise TargetError(
+                    f"{self.options.mode.value} cannot go by {', '.join(self.key.columns)} of "
+                    f"{stage.spec.name}: {error.diag.message_primary}. Name another unique key "
+                    "with --key.",
+                    code="55000",
+                ) from None
         raise self._swallowed(stage)
+
+    def _goes_in_turn(self, stage: Stage) -> bool:
+        # Rows may exchange the values of another unique key: then their order in the file decides.
+        assert isinstance(stage, KeyedStage)  # noqa: S101  `fill` made it
+        before, stage.in_turn = stage.in_turn, True
+        return not before
 
     def _write(self, stage: KeyedStage) -> tuple[int, int]:
         inferred = sum(
@@ -113,6 +126,10 @@ class KeyedFilling(Filling):
             for parents in self._of_policy(OrphanPolicy.PLACEHOLDER)
         )
         self._remove(stage)
+        if stage.in_turn:
+            stage.write_in_turn()
+            make_immediate(self.connection, stage.spec.oid)
+            return inferred, stage.inserted
         difference = stage.difference()
         self.observer.step(Step.WRITE, str(stage.spec.name))
         if difference.changed:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from psycopg import sql
 
-from penstock.errors import ShrinkRefused
+from penstock.errors import BalanceError, ShrinkRefused
 from penstock.loading.fill import Filled, Filling, next_stage
 from penstock.loading.steps import Step
 from penstock.model.options import LoadOptions
@@ -48,6 +48,17 @@ class RangeFilling(Filling):
                 qualified(spec.name), self.scope.condition("t")
             )
         ).rowcount
+        left = self.connection.execute(
+            sql.SQL("select exists (select from {} t where {})").format(
+                qualified(spec.name), self.scope.condition("t")
+            )
+        ).fetchone()
+        if left != (False,):
+            raise BalanceError(
+                f"{spec.name}: rows within {self.scope} could not be removed: a trigger keeps "
+                "them. The load was rolled back.",
+                code="balance",
+            )
         self.observer.step(Step.CHECK, str(spec.name))
         stage.outside(self.scope)
         self._check(stage)

@@ -151,3 +151,10 @@ where k.condeferrable
   and (k.conrelid = %(oid)s::bigint::oid
        or k.conrelid in (select relid from pg_partition_tree(%(oid)s::bigint::oid::regclass)))
 order by 1, 2;
+
+-- name: cascades
+-- Foreign keys that change other rows when one is removed, which no count of ours would show.
+select distinct conrelid::regclass::text
+from pg_catalog.pg_constraint
+where confrelid = %(oid)s and contype = 'f' and confdeltype in ('c', 'n', 'd')
+order by 1;
