@@ -17,6 +17,7 @@ from typing import Any
 #: What a shell answers for a program that Ctrl-C ended: 128 + SIGINT.
 INTERRUPTED = 130
 _STOPS = (signal.SIGINT, signal.SIGTERM)
+_came: list[int] = []
 
 
 def raise_later() -> None:
@@ -53,8 +54,14 @@ def tell(message: str, *, as_json: bool) -> None:
         os.write(1, f'{{"error": {error}}}\n'.encode())
 
 
+def asked_to_stop() -> bool:
+    """True once one of them came: what the server then cancelled was cancelled by us."""
+    return bool(_came)
+
+
 def _raise(number: int, frame: object) -> None:
-    del number, frame
+    del frame
+    _came.append(number)
     raise KeyboardInterrupt
 
 

@@ -15,8 +15,9 @@ from penstock.cli import answer
 from penstock.cli.arguments import files_and_table, names_of
 from penstock.cli.database import Database, database
 from penstock.cli.flags import Flags, takes_flags
+from penstock.cli.interrupts import asked_to_stop
 from penstock.cli.written import option
-from penstock.errors import BudgetExceeded, LoadError, UsageError
+from penstock.errors import BudgetExceeded, LoadError, TryAgain, UsageError
 from penstock.model.options import LoadMode
 
 if TYPE_CHECKING:
@@ -57,6 +58,8 @@ STAR_EXAMPLES = """
 
 _TABLE = "What becomes of the table"
 
+#: The server's code for a statement that was cancelled.
+_CANCELLED = "57014"
 #: Characters of a run's id that are shown; `penstock runs show` takes them.
 _RUN = 8
 
@@ -200,6 +203,11 @@ def carry_out(
             results = run(where.dsn, options, answer.command_line(sys.argv[1:]))
     except KeyboardInterrupt:
         raise answer.interrupted(watch.what_became()) from None
+    except TryAgain as error:
+        # Ctrl-C cancels the statement at hand; where that had just ended, the next one.
+        if error.code == _CANCELLED and asked_to_stop():
+            raise answer.interrupted(watch.what_became()) from None
+        raise
     except LoadError as error:
         told = flags.rejects is not None or flags.no_ledger
         if isinstance(error, BudgetExceeded) and not told:
