@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import quote, urlencode
+
+from psycopg.conninfo import conninfo_to_dict
 
 from penstock.postgres.connection import normalise
 from penstock.postgres.embedded import Cluster
@@ -49,7 +52,7 @@ def find(dsn: str | None) -> Found:
 
 
 def database() -> str:
-    """The connection string of the database that the command line would use in this folder.
+    """The URL of the database that the command line would use in this folder.
 
     `PENSTOCK_DSN`; else `POSTGRES_HOST` and its kin, also from `.env`; else the folder's own
     embedded server, which is started where it does not run. It may hold a password.
@@ -58,4 +61,15 @@ def database() -> str:
         UsageError: Nothing says which database.
         TargetError: The folder's own server does not start.
     """
-    return find(None).conninfo
+    return _url(find(None).conninfo)
+
+
+def _url(conninfo: str) -> str:
+    """A connection string as a `postgresql://` URL (libpq, chapter "Connection URIs")."""
+    if conninfo.startswith(("postgresql://", "postgres://")):
+        return conninfo
+    parts = {k: str(v) for k, v in conninfo_to_dict(conninfo).items() if v is not None}
+    user, password = (quote(parts.pop(name, ""), safe="") for name in ("user", "password"))
+    who = user + (f":{password}" if password else "")
+    name = quote(parts.pop("dbname", ""), safe="")
+    return f"postgresql://{who}{'@' if who else ''}/{name}?{urlencode(parts, quote_via=quote)}"
