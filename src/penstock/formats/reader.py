@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from penstock.errors import SourceError, UsageError
+from penstock.formats.bytes import Source
 from penstock.model.batch import LINE, ROW, Batch
 
 #: A record read again: physical line, stored bytes, source column -> text.
@@ -51,6 +52,29 @@ class Reader(Protocol):
     def close(self) -> None:
         """Close what was opened."""
         ...
+
+
+class OfSource:
+    """What readers of one source share: its digest, its rest, its end."""
+
+    _source: Source
+
+    @property
+    def sha256(self) -> str:
+        """Hexadecimal SHA-256 of the stored bytes.
+
+        Raises:
+            SourceError: Not all has been read yet.
+        """
+        return self._source.sha256
+
+    def drain(self) -> None:
+        """Read the rest of the file without looking at it, so that `sha256` is known."""
+        self._source.drain()
+
+    def close(self) -> None:
+        """Close the file; a stream is left open. Reading to the end closes by itself."""
+        self._source.close()
 
 
 def fetch_from(again: Reader, rows: Collection[int], sha256: str) -> dict[int, Record]:

@@ -56,7 +56,7 @@ class Member:
             archive = zipfile.ZipFile(self.archive)
             try:
                 stream = archive.open(self.name)
-            except BaseException:
+            except BaseException:  # whatever it was is raised; only the file must not stay open
                 archive.close()
                 raise
         return cast("BinaryIO", io.BufferedReader(_Unpacked(archive, stream, str(self))))
@@ -146,6 +146,7 @@ def telling(name: str) -> Iterator[None]:
         raise SourceError(f"{name}: there is no such file. Check the path.") from error
     except KeyError as error:
         raise SourceError(f"{name}: the archive has no such file any more.") from error
+    # NotImplementedError is how zipfile says that it knows no such compression.
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
         raise SourceError(
             f"{name}: no zip archive, or a damaged one ({error}). Fetch it again.", code="corrupt"

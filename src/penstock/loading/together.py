@@ -93,7 +93,7 @@ def unit(where: str | sqlalchemy.Engine, **options: Any) -> Iterator[LoadUnit]:
             yield loads
             _commit(outer, loads.results)
             committed = True
-        except BaseException:
+        except BaseException:  # Ctrl-C too rolls the unit back; the error is raised
             if not outer.connection.closed:
                 outer.connection.rollback()
             raise

@@ -140,7 +140,7 @@ def _from_engine(engine: sqlalchemy.Engine, conninfo: str) -> Iterator[Target]:
         return
     try:
         pooled = engine.raw_connection()
-    except Exception as error:
+    except Exception as error:  # a pool may wrap it in anything: what is not ours is raised
         origin = error.__cause__ if isinstance(error.__cause__, psycopg.Error) else error
         if isinstance(origin, psycopg.Error):
             raise translated(origin, "connect") from None

@@ -72,7 +72,7 @@ def test_upsert_writes_only_what_differs(database: Database, tmp_path: Path) -> 
     assert rows(database)[1] == (2, "two", "2.50")
 
 
-def test_upsert_twice_is_all_unchanged_and_writes_no_wal_for_the_table(
+def test_upsert_twice_is_all_unchanged_and_leaves_every_row_version_as_it_was(
     database: Database, tmp_path: Path
 ) -> None:
     run(database, TABLE)

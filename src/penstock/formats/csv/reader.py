@@ -30,6 +30,7 @@ from penstock.formats.csv.header import (
 )
 from penstock.formats.csv.parsed import Parsed, encoding, is_text
 from penstock.formats.csv.text import Text
+from penstock.formats.reader import OfSource
 from penstock.formats.zipped import Member
 from penstock.model.batch import LINE, ROW, Batch, Malformed, row_id
 from penstock.model.options import CsvOptions
@@ -40,7 +41,7 @@ _KEPT = 4096
 _BEGINNING = 1 << 20
 
 
-class CsvReader:
+class CsvReader(OfSource):
     """One CSV file, read once from beginning to end in flat memory.
 
     Args:
@@ -102,10 +103,6 @@ class CsvReader:
     ) -> None:
         self.close()
 
-    def close(self) -> None:
-        """Close the file; a stream is left open. Reading to the end closes by itself."""
-        self._source.close()
-
     @property
     def columns(self) -> tuple[str, ...]:
         """Names of the source columns, in file order."""
@@ -124,22 +121,9 @@ class CsvReader:
         return self._text.encoding
 
     @property
-    def sha256(self) -> str:
-        """Hexadecimal SHA-256 of the stored bytes.
-
-        Raises:
-            SourceError: Not all has been read yet.
-        """
-        return self._source.sha256
-
-    @property
     def size(self) -> int:
         """Stored bytes read so far; the size of the file once all is read."""
         return self._source.consumed
-
-    def drain(self) -> None:
-        """Read the rest of the file without looking at it, so that `sha256` is known."""
-        self._source.drain()
 
     def batches(self) -> Generator[Batch, None, None]:
         """The records, in file order; `sha256` and `size` are known afterwards.

@@ -85,7 +85,7 @@ class Workbook:
             self._read_sheets(main, relations)
             self._read_styles(self._target(relations, "/styles"))
             self._read_texts(self._target(relations, "/sharedStrings"))
-        except BaseException:
+        except BaseException:  # whatever it was is raised; only the file must not stay open
             self.close()
             raise
 

@@ -12,14 +12,14 @@ import polars as pl
 from penstock.errors import SourceError
 from penstock.formats.bytes import Given, Source
 from penstock.formats.lines import BLOCK, Block, LineFile
-from penstock.formats.reader import Record, fetch_from
+from penstock.formats.reader import OfSource, Record, fetch_from
 from penstock.model.batch import Batch
 from penstock.model.options import DEFAULT_MAX_RECORD_BYTES, FixedOptions
 
 _BLANKS = " \t\r"
 
 
-class FixedReader:
+class FixedReader(OfSource):
     """One file of fixed width, read once from beginning to end in flat memory.
 
     Args:
@@ -65,23 +65,6 @@ class FixedReader:
         )
         self._rows = 0  # since the last trailer
         self._closed = not options.trailers
-
-    @property
-    def sha256(self) -> str:
-        """Hexadecimal SHA-256 of the stored bytes.
-
-        Raises:
-            SourceError: Not all has been read yet.
-        """
-        return self._source.sha256
-
-    def drain(self) -> None:
-        """Read the rest of the file without looking at it, so that `sha256` is known."""
-        self._source.drain()
-
-    def close(self) -> None:
-        """Close the file; a stream is left open. Reading to the end closes by itself."""
-        self._source.close()
 
     def batches(self) -> Generator[Batch, None, None]:
         """The rows, in file order; headers and trailers are none, and are not counted."""

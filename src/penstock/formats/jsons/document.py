@@ -19,11 +19,11 @@ from penstock.formats.jsons.cutting import Cutter, Element
 from penstock.formats.jsons.lines import BEGINNING, JsonRows, keys_found
 from penstock.formats.jsons.records import keys_of
 from penstock.formats.lines import BLOCK
-from penstock.formats.reader import Record, fetch_from
+from penstock.formats.reader import OfSource, Record, fetch_from
 from penstock.model.batch import LINE, ROW, Batch, Malformed, row_id
 
 
-class DocumentReader:
+class DocumentReader(OfSource):
     """One JSON document, read once from beginning to end in flat memory.
 
     Args:
@@ -69,23 +69,6 @@ class DocumentReader:
         if self._columns is None:
             self._columns = self._found()
         return self._columns
-
-    @property
-    def sha256(self) -> str:
-        """Hexadecimal SHA-256 of the stored bytes.
-
-        Raises:
-            SourceError: Not all has been read yet.
-        """
-        return self._source.sha256
-
-    def drain(self) -> None:
-        """Read the rest of the file without looking at it, so that `sha256` is known."""
-        self._source.drain()
-
-    def close(self) -> None:
-        """Close the file; a stream is left open. Reading to the end closes by itself."""
-        self._source.close()
 
     def batches(self) -> Generator[Batch, None, None]:
         """The elements of the array, in its order."""

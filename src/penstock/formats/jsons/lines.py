@@ -14,7 +14,7 @@ from penstock.formats.csv.header import plain_name
 from penstock.formats.jsons.records import RecordParser, keys_of
 from penstock.formats.jsons.tokens import Refused
 from penstock.formats.lines import BLOCK, Block, LineFile
-from penstock.formats.reader import Record, fetch_from
+from penstock.formats.reader import OfSource, Record, fetch_from
 from penstock.model.batch import Batch
 from penstock.model.options import DEFAULT_MAX_RECORD_BYTES
 
@@ -55,7 +55,7 @@ class JsonRows:
         )
 
 
-class NdjsonReader:
+class NdjsonReader(OfSource):
     """One NDJSON file, read once from beginning to end in flat memory.
 
     Args:
@@ -94,23 +94,6 @@ class NdjsonReader:
         if self._columns is None:
             self._columns = self._found()
         return self._columns
-
-    @property
-    def sha256(self) -> str:
-        """Hexadecimal SHA-256 of the stored bytes.
-
-        Raises:
-            SourceError: Not all has been read yet.
-        """
-        return self._source.sha256
-
-    def drain(self) -> None:
-        """Read the rest of the file without looking at it, so that `sha256` is known."""
-        self._source.drain()
-
-    def close(self) -> None:
-        """Close the file; a stream is left open. Reading to the end closes by itself."""
-        self._source.close()
 
     def batches(self) -> Generator[Batch, None, None]:
         """The records, in file order; every line is one."""
