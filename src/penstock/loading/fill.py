@@ -218,6 +218,7 @@ class Filling:
             self.connection, stage.table, encoded.columns, encoded.options, encoded.pieces
         )
         compare_count(self.prepared.spec.name, encoded.rows, taken)
+        stage.rows = taken
         for key in self._keys():
             stage.existing(key, of_this_load=True)
             stage.repeated(key)
@@ -231,7 +232,7 @@ class Filling:
         self.observer.step(Step.STAGE, str(spec.name))
         stage.create()
         with self._pieces() as pieces:
-            self._copy(stage.table, self.intake.encoder.options, pieces)
+            stage.rows = self._copy(stage.table, self.intake.encoder.options, pieces)
         self.observer.step(Step.CHECK, str(spec.name))
         self._check(stage)
         self.make_room()

@@ -49,10 +49,12 @@ class Difference:
     Attributes:
         new: Rows whose key the table does not have.
         changed: Rows that differ from the table's.
+        gone: Rows of the table whose key the stage does not have, where they were asked for.
     """
 
     new: int
     changed: int
+    gone: int = 0
 
 
 class KeyedStage(Stage):
@@ -97,39 +99,62 @@ class KeyedStage(Stage):
 
     # The real thing --------------------------------------------------------------------------
 
-    def difference(self) -> Difference:
-        """Compare the live rows with the target's, into a table of what differs."""
+    def difference(self, gone: sql.Composable | None = None) -> Difference:
+        """Compare the live rows with the target's, into a table of what differs.
+
+        Args:
+            gone: Also list the rows of the target `t` whose key no row of the stage has, refused
+                or not, and for which this holds: their keys, with NULL for new or not.
+        """
         self._run(sql.SQL("drop table if exists {}").format(self.delta))
-        values = [
-            sql.SQL("{} as {}").format(self._value(column), sql.Identifier(column.name))
-            for column in self.columns
-        ]
         first = sql.Identifier("t", self.key.columns[0])
+        none = sql.SQL("s.{} is null").format(sql.Identifier(ROW_COLUMN))
+        comes = sql.SQL("{} and ({} is null or {})").format(self._live(), first, self._differs())
+        if gone is not None:  # one join of all rows instead of two
+            comes = sql.SQL("{none} and ({gone}) or not ({none}) and {comes}").format(
+                none=none, gone=gone, comes=comes
+            )
         self._run(
             sql.SQL(
                 "create temporary table {delta} on commit drop as "
-                "select {values}, s.{row}, {first} is null as {new} from {stage} s "
-                "left join {target} t on {same_key} where {live} and ({first} is null or {differs})"
+                "select {values}, s.{row}, case when not ({none}) then {first} is null end "
+                "as {new} from {stage} s {join} join {target} t on {same_key} where {comes}"
             ).format(
                 delta=self.delta,
-                values=sql.SQL(", ").join(values),
+                values=sql.SQL(", ").join(
+                    self._listed(column, gone=gone is not None) for column in self.columns
+                ),
                 row=sql.Identifier(ROW_COLUMN),
+                none=none,
                 first=first,
                 new=_NEW,
                 stage=self.table,
+                join=sql.SQL("left" if gone is None else "full"),
                 target=qualified(self.spec.name),
                 same_key=self._same_key(),
-                live=self._live(),
-                differs=self._differs(),
+                comes=comes,
             )
         )
         row = self._connection.execute(
             sql.SQL(
-                "select count(*) filter (where {0}), count(*) filter (where not {0}) from {1}"
+                "select count(*) filter (where {0}), count(*) filter (where not {0}), "
+                "count(*) filter (where {0} is null) from {1}"
             ).format(_NEW, self.delta)
         ).fetchone()
         assert row is not None  # noqa: S101  an aggregate gives one row
-        return Difference(row[0], row[1])
+        return Difference(*row)
+
+    def gone(self) -> sql.Composed:
+        """The keys that the difference listed as gone, as a query in brackets."""
+        return sql.SQL("(select {} from {} where {} is null)").format(
+            listed(self.key.columns), self.delta, _NEW
+        )
+
+    def _listed(self, column: Column, *, gone: bool) -> sql.Composed:
+        value = self._value(column)
+        if gone and column.name in self.key.columns:
+            value = sql.SQL("coalesce({}, {})").format(value, sql.Identifier("t", column.name))
+        return sql.SQL("{} as {}").format(value, sql.Identifier(column.name))
 
     def lock_changed(self) -> None:
         """Lock the rows that will be updated, in key order: no two loads wait in a ring."""

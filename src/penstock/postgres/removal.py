@@ -65,46 +65,55 @@ class Removal:
         taken = copy_in(self._connection, self._kept, names, encoder.options, pieces)
         compare_count(spec.name, rows, taken)
 
-    def find(self) -> tuple[int, int]:
-        """Rows within the scope, and how many of them are gone from the input."""
+    def find(self) -> int:
+        """List the rows that are gone from the input; how many."""
         spec = self._stage.spec
         self._connection.execute(sql.SQL("drop table if exists {}").format(self._gone))
-        self._connection.execute(
+        return self._connection.execute(
             sql.SQL(
                 "create temporary table {gone} on commit drop as select {key} from {target} t "
-                "where {scope} and not exists (select from {stage} s where {staged}) "
-                "and not exists (select from {kept} s where {same})"
+                "where {may} and not exists (select from {stage} s where {staged})"
             ).format(
                 gone=self._gone,
                 key=listed(self._key.columns, "t"),
                 target=qualified(spec.name),
-                scope=self._within(),
+                may=self.may_go(),
                 stage=self._stage.table,
                 staged=self._pairs(),
-                kept=self._kept,
-                same=self._pairs(),
             )
-        )
-        row = self._connection.execute(
-            sql.SQL(
-                "select (select count(*) from {} t where {}), (select count(*) from {})"
-            ).format(qualified(spec.name), self._scope.condition("t"), self._gone)
-        ).fetchone()
-        assert row is not None  # noqa: S101  a select without a table gives one row
-        return row[0], row[1]
+        ).rowcount
 
-    def carry_out(self) -> int:
+    def may_go(self) -> sql.Composed:
+        """Of a row `t` of the target: it goes, unless the stage has its key."""
+        return sql.SQL("{} and not exists (select from {} s where {})").format(
+            self._within(), self._kept, self._pairs()
+        )
+
+    def before(self) -> int:
+        """Rows within the scope."""
+        row = self._connection.execute(
+            sql.SQL("select count(*) from {} t where {}").format(
+                qualified(self._stage.spec.name), self._scope.condition("t")
+            )
+        ).fetchone()
+        assert row is not None  # noqa: S101  an aggregate gives one row
+        return int(row[0])
+
+    def carry_out(self, gone: sql.Composable | None = None) -> int:
         """Remove or mark what is gone, in key order; gives the rows.
 
         A row that another session has changed meanwhile is looked at again: it stays where it is
         no longer within the scope.
+
+        Args:
+            gone: The keys of what is gone; default: what `find` listed.
 
         Raises:
             BalanceError: A trigger keeps rows that should go.
         """
         of = {
             "target": qualified(self._stage.spec.name),
-            "gone": self._gone,
+            "gone": gone or self._gone,
             "pairs": self._pairs(),
             "within": self._within(),
             "key": listed(self._key.columns, "t"),

@@ -35,6 +35,9 @@ class StagingTable:
         spec: The target.
         columns: Target columns that the input supplies, in the order of the COPY.
         number: Tells several stages of one transaction apart.
+
+    Attributes:
+        rows: Those that were copied into it; whoever copies says so.
     """
 
     def __init__(
@@ -47,6 +50,7 @@ class StagingTable:
         self.spec = spec
         self.columns = tuple(columns)
         self.number = number
+        self.rows = 0
         self.table = sql.Identifier("pg_temp", f"penstock_stage_{number}")
         self.bad = sql.Identifier("pg_temp", f"penstock_bad_{number}")
         self._connection = connection
@@ -93,15 +97,14 @@ class StagingTable:
         """Rows staged, ignored ones (exact copies and overtaken rows), refused rows."""
         row = self._connection.execute(
             sql.SQL(
-                "select (select count(*) from {stage}), "
-                "count(distinct row) filter (where not refused), "
+                "select count(distinct row) filter (where not refused), "
                 "count(distinct row) filter (where refused) "
                 "from (select row, "
                 "bool_or(code <> all({ignored})) over (partition by row) as refused from {bad}) b"
-            ).format(stage=self.table, bad=self.bad, ignored=IGNORED)
+            ).format(bad=self.bad, ignored=IGNORED)
         ).fetchone()
         assert row is not None  # noqa: S101  an aggregate gives one row
-        return row[0], row[1], row[2]
+        return self.rows, row[0], row[1]
 
     def faults(self, most: int | None) -> list[tuple[int, str, str, int | None, str | None]]:
         """Refused rows: row, column, code, other row, message; at most `most` rows a code."""

@@ -61,17 +61,23 @@ class VersionStage(KeyedStage):
             self._without([FROM], "says from when a version holds")
 
     def compare(self) -> int:
-        """Gather the keys with a row that its version of the time does not equal; how many."""
+        """Gather the keys with a row that its version of the time does not equal; how many.
+
+        Without dates a key comes once: its row is taken along.
+        """
         self._run(sql.SQL("drop table if exists {}").format(self.delta))
+        taken = sql.SQL("distinct {}").format(listed(self.key.columns, "s"))
+        if not self._dated:
+            taken = listed([*(column.name for column in self.columns), ROW_COLUMN], "s")
         return self._run(
             sql.SQL(
                 "create temporary table {delta} on commit drop as "
-                "select distinct {keys} from {stage} s left join {target} t on {same_key} "
+                "select {taken} from {stage} s left join {target} t on {same_key} "
                 "and t.{since} <= {date} and (t.{until} is null or {date} < t.{until}) "
                 "where {live} and (t.{since} is null or {differs})"
             ).format(
                 delta=self.delta,
-                keys=listed(self.key.columns, "s"),
+                taken=taken,
                 stage=self.table,
                 target=qualified(self.spec.name),
                 same_key=self._same_key(),
@@ -97,7 +103,7 @@ class VersionStage(KeyedStage):
                 "from {target} t join {delta} s on {pairs} "
                 "union all "
                 "select {new_keys}, {date}, null, {new_values}, {new_sign}, true "
-                "from {stage} s join {delta} t on {same_key} where {live}), "
+                "from {coming}), "
                 "placed as (select *, "
                 "lag({sign}) over (partition by {keys}, {since} order by {new}) as corrected, "
                 "lead({new}) over (partition by {keys}, {since} order by {new}) as corrector "
@@ -134,12 +140,18 @@ class VersionStage(KeyedStage):
                 effect=_EFFECT,
                 date=self._date(),
                 target=qualified(self.spec.name),
-                stage=self.table,
                 delta=self.delta,
                 pairs=self._key_pairs(),
-                same_key=self._same_key(),
-                live=self._live(),
+                coming=self._coming(),
             )
+        )
+
+    def _coming(self) -> sql.Composed:
+        """The rows `s` of the keys that change."""
+        if not self._dated:
+            return sql.SQL("{} s").format(self.delta)
+        return sql.SQL("{} s join {} t on {} where {}").format(
+            self.table, self.delta, self._same_key(), self._live()
         )
 
     def apply(self) -> None:

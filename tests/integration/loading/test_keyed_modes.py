@@ -383,6 +383,22 @@ def test_rows_may_take_over_values_of_another_unique_key_in_file_order(
     assert found | expected == found
 
 
+def test_a_removal_that_changes_rows_that_stay_is_compared_with_what_it_left(
+    database: Database, tmp_path: Path
+) -> None:
+    run(
+        database,
+        TABLE + "create function let_go() returns trigger language plpgsql as"
+        " $$begin update items set name = null where name = old.name || '!'; return null; end$$;"
+        "create trigger let_go after delete on items for each row execute function let_go();"
+        "insert into items values (5, 'four!', 5, 'EU')",
+    )
+    text = "id,name,price,region\n1,one,1,EU\n2,two,2,EU\n3,three,3,US\n5,,5,EU\n"
+    result = load(database, tmp_path, text, "sync")
+    assert counts(result) == {"unchanged": 4, "deleted": 1}
+    assert rows(database)[-1] == (5, None, "5.00")
+
+
 @pytest.mark.parametrize(
     ("mode", "options"), [("sync", {}), ("replace_range", {"within": {"region": "EU"}})]
 )

@@ -10,6 +10,7 @@ from penstock.loading.placeholders import add_parents_of_stage
 from penstock.loading.steps import Step
 from penstock.model.options import OrphanPolicy
 from penstock.model.table import Key
+from penstock.postgres.connection import expecting_cached
 from penstock.postgres.deferred import make_immediate
 from penstock.postgres.keyed import KeyedStage
 from penstock.postgres.locks import lock_out_writers
@@ -54,8 +55,9 @@ class HistoryFilling(KeyedFilling):
             stage.inserted = stage.updated = stage.closed = 0
             if stage.compare():
                 self.observer.step(Step.WRITE, str(stage.spec.name))
-                stage.arrange()
-                stage.apply()
+                with expecting_cached(self.connection):
+                    stage.arrange()
+                    stage.apply()
             make_immediate(self.connection, stage.spec.oid)
         return inferred, stage.inserted
 

@@ -16,7 +16,7 @@ from penstock.model.batch import record_of
 from penstock.model.options import LoadMode, LoadOptions, OrphanPolicy
 from penstock.model.table import Key
 from penstock.postgres.deferred import make_immediate
-from penstock.postgres.keyed import KeyedStage
+from penstock.postgres.keyed import Difference, KeyedStage
 from penstock.postgres.locks import lock_out_writers
 from penstock.postgres.offenders import Stage
 
@@ -48,7 +48,7 @@ class KeyedFilling(Filling):
         self.observer.step(Step.STAGE, str(self.prepared.spec.name))
         stage.create()
         with self._pieces() as pieces:
-            self._copy(stage.table, self.intake.encoder.options, pieces)
+            stage.rows = self._copy(stage.table, self.intake.encoder.options, pieces)
         self.observer.step(Step.CHECK, str(self.prepared.spec.name))
         stage.null_keys()
         self._judge(stage)
@@ -125,12 +125,12 @@ class KeyedFilling(Filling):
             add_parents_of_stage(self.connection, stage, parents)
             for parents in self._of_policy(OrphanPolicy.PLACEHOLDER)
         )
-        self._remove(stage)
         if stage.in_turn:
+            self._remove(stage)
             stage.write_in_turn()
             make_immediate(self.connection, stage.spec.oid)
             return inferred, stage.inserted
-        difference = stage.difference()
+        difference = self._compare(stage)
         self.observer.step(Step.WRITE, str(stage.spec.name))
         if difference.changed:
             stage.lock_changed()
@@ -140,6 +140,10 @@ class KeyedFilling(Filling):
         if (stage.inserted, stage.updated) != (difference.new, difference.changed):
             raise _Meanwhile
         return inferred, stage.inserted
+
+    def _compare(self, stage: KeyedStage) -> Difference:
+        """The difference to be written, after what is to be removed has been."""
+        return stage.difference()
 
     def _remove(self, stage: KeyedStage) -> None:
         """What a mode removes before anything is inserted."""

@@ -38,7 +38,7 @@ class RangeFilling(Filling):
         self.observer.step(Step.STAGE, str(spec.name))
         stage.create()
         with self._pieces() as pieces:
-            self._copy(stage.table, self.intake.encoder.options, pieces)
+            stage.rows = self._copy(stage.table, self.intake.encoder.options, pieces)
         self.observer.step(Step.LOCK, str(spec.name))
         # Two loads of one range must not both see it empty; readers are not blocked.
         lock_out_writers(self.connection, spec.name, self.options.lock_timeout)
