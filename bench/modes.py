@@ -13,16 +13,19 @@ from bench.server import OWNER, Server
 
 #: Of the rows that are in the table before a load one of so many differs.
 CHANGED = 100
+_FORMATS = ("parquet", "ndjson", "xlsx")
 
 
 def formats_of(server: Server, files: Files) -> None:
-    """The same sales as Parquet and as NDJSON, written once, by a process of its own."""
-    if not all(path.exists() for path in _same_sales(files)):
-        server.run(script("as_formats", str(files.sales), *map(str, _same_sales(files))), OWNER)
+    """The same sales in other formats, written once, by a process of its own."""
+    if not all(path.exists() for path in same_sales(files)):
+        server.run(script("as_formats", str(files.sales), *map(str, same_sales(files))), OWNER)
 
 
-def _same_sales(files: Files) -> tuple[Path, Path]:
-    return files.sales.with_suffix(".parquet"), files.sales.with_suffix(".ndjson")
+def same_sales(files: Files) -> tuple[Path, Path, Path]:
+    """The sales as Parquet, as NDJSON, and as a sheet of as many rows as it can hold."""
+    parquet, ndjson, xlsx = (files.sales.with_suffix(f".{name}") for name in _FORMATS)
+    return parquet, ndjson, xlsx
 
 
 def fill(server: Server, files: Files) -> None:
@@ -38,7 +41,7 @@ def modes(server: Server, files: Files, rows: int) -> list[Contestant]:
         files: The generated files.
         rows: Of the sales.
     """
-    parquet, ndjson = _same_sales(files)
+    parquet, ndjson, _ = same_sales(files)
     clean, history = files.sales, "fact_history"
 
     def one(

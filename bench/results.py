@@ -24,7 +24,8 @@ Written by `make bench`; by hand only wrong figures come in. Whole processes are
 clock, from their start to their end, on files that are in the page cache, against a server on the
 same machine that is set as in production (fsync on). The contestants of a group take turns, each
 round begins with another one. Before each run the tables are emptied and a checkpoint is made;
-after each, the rows in the table are counted. Ratios are those of medians.
+after each, the rows in the table are counted. Ratios are those of medians. The package has its
+byte code, as pip leaves it. What is there for its memory alone is run once.
 
 Where the time of the missed goals goes, on these two cores: a whole process pays about half a
 second for Python and its imports, which a million rows do not spread thin. Within the load the
@@ -38,7 +39,7 @@ scanned in parallel. `scd2` arranges versions besides, and `sync` looks for what
 _SECTION = re.compile(r"(?m)^(?=## PostgreSQL )")
 _PACKAGES = ("penstock", "polars", "psycopg", "sqlalchemy", "pandas", "dlt", "pyarrow")
 #: Contestants that others of their group are compared with.
-_FIRST = {"usual": "bare", "big": "big-bare", "modes": "modes-bare"}
+_FIRST = {"usual": "bare", "big": "big-bare", "modes": "modes-bare", "large": "large-bare"}
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,7 @@ GOALS = (
     Goal("upsert, all unchanged / bare `\\copy`", 3.0, "upsert-same", "modes-bare"),
     Goal("upsert, 1 % changed / bare `\\copy`", 3.5, "upsert-some", "modes-bare"),
     Goal("sync, 1 % changed / bare `\\copy`", 3.5, "sync-some", "modes-bare"),
+    Goal("sync of the big file / bare `\\copy`", 3.5, "large-sync", "large-bare"),
     Goal("scd2, 1 % changed / bare `\\copy`", 4.0, "scd2-some", "modes-bare"),
     Goal("Parquet / CSV", 1.0, "parquet", "modes-csv"),
     Goal("NDJSON / CSV", 1.6, "ndjson", "modes-csv"),
@@ -94,9 +96,10 @@ GOALS = (
     Goal("20 rows", 1.0, "twenty"),
     Goal("`penstock --help`", 0.3, "help"),
 )
-#: Bytes of memory that no load may pass, and those that are none of Penstock's.
-_MOST_MEMORY = 400 * _MB
-_OTHERS = ("bare", "constrained", "big-bare", "modes-bare", "pandas", "dlt", "dlt-merge", "help")
+#: Bytes of memory that no load may pass, with many rows in any mode and format, and otherwise.
+_MOST_OF_MANY, _MOST_MEMORY = 450 * _MB, 400 * _MB
+#: Those that are none of Penstock's.
+_OTHERS = ("bare", "constrained", "pandas", "dlt", "dlt-merge", "help")
 
 
 def section(
@@ -150,13 +153,21 @@ def _table(measured: Sequence[Measured], by_name: Mapping[str, Measured]) -> lis
 
 def _goals(by_name: Mapping[str, Measured], major: str) -> list[str]:
     found = [line for goal in GOALS if (line := goal.line(by_name, major)) is not None]
-    loads = [one for name, one in by_name.items() if name not in _OTHERS]
-    if loads:
-        most = max(loads, key=lambda one: one.peak)
-        found.append(
-            f"| memory of any load (most: {most.contestant.name}) | <= {_MOST_MEMORY / _MB:.0f} MB "
-            f"| {most.peak / _MB:,.0f} MB | {_met(most.peak <= _MOST_MEMORY)} |"
-        )
+    ours = [
+        one for name, one in by_name.items() if name not in _OTHERS and not name.endswith("-bare")
+    ]
+    many = [one for one in ours if one.contestant.group == "memory"]
+    rest = [one for one in ours if one not in many]
+    for says, loads, bytes_ in (
+        ("any load", rest, _MOST_MEMORY),
+        ("every mode and format, many rows", many, _MOST_OF_MANY),
+    ):
+        if loads:
+            most = max(loads, key=lambda one: one.peak)
+            found.append(
+                f"| memory of {says} (most: {most.contestant.name}) | <= {bytes_ / _MB:.0f} MB "
+                f"| {most.peak / _MB:,.0f} MB | {_met(most.peak <= bytes_)} |"
+            )
     if not found:
         return []
     return ["| goal | | measured | |", "|---|---|---|---|", *found, ""]

@@ -9,14 +9,17 @@ begins with another one. The results are medians. `make bench` runs it. Not for 
 from __future__ import annotations
 
 import argparse
+import compileall
 import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
+import penstock
 from bench import results
 from bench.contestants import Contestant, contestants
 from bench.generate import Files, files_of, generate
+from bench.large import MANY, SHEET, large
 from bench.measured import Measured
 from bench.modes import fill, formats_of, modes
 from bench.processes import run
@@ -34,7 +37,7 @@ def measure(here: Server, chosen: Sequence[Contestant], rounds: int) -> list[Mea
     measured = {one.name: Measured(one) for one in chosen}
     for group in dict.fromkeys(one.group for one in chosen):
         members = [one for one in chosen if one.group == group]
-        for number in range(rounds):
+        for number in range(1 if group == "memory" else rounds):
             first = number % len(members)
             for one in (*members[first:], *members[:first]):
                 here.execute((HERE / "empty.sql").read_bytes())
@@ -48,11 +51,11 @@ def measure(here: Server, chosen: Sequence[Contestant], rounds: int) -> list[Mea
 
 def _fill(here: Server, one: Contestant) -> None:
     """What the table holds before, for those that do not begin with an empty one."""
+    if one.setup:
+        run(one.setup, here.environment(one.role), here.folder)
     if one.before:
         text = (HERE / "before.sql").read_text(encoding="utf-8")
         here.execute(text.partition(f"-- name: {one.before}\n")[2].partition("-- name:")[0])
-    if one.setup:
-        run(one.setup, here.environment(one.role), here.folder)
 
 
 def _check(here: Server, one: Contestant) -> None:
@@ -73,6 +76,8 @@ def _check(here: Server, one: Contestant) -> None:
 
 def _prepare(here: Server, files: Files) -> None:
     """Make the ledger, owned as in production, and fill the dimensions, which warms all up."""
+    # An installed package has its byte code: pip makes it. A checkout may lack it.
+    compileall.compile_dir(Path(penstock.__file__).parent, quiet=1)
     program = str(Path(sys.executable).with_name("penstock"))
     loaders = (word for role in (OWNER, LOADER) for word in ("--loader", role))
     run((program, "roles", *loaders), here.environment(None), here.folder)
@@ -112,7 +117,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     rounds = given.rounds or (2 if given.quick else 5)
     with server() as here:
         usual = files_of(DATA, rows)
-        everyone = [*contestants(here, DATA, rows, rows * BIG), *modes(here, usual, rows)]
+        everyone = [
+            *contestants(here, DATA, rows, rows * BIG),
+            *modes(here, usual, rows),
+            *large(here, DATA, rows * BIG, rows * MANY),
+        ]
         chosen = _chosen(everyone, given.only)
         for count in sorted({one.sales for one in chosen} | {0}):
             _say(f"Files of {count:,} sales in {DATA}")
@@ -121,6 +130,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if any(one.group == "modes" for one in chosen):
             formats_of(here, usual)
             fill(here, usual)
+        if any(one.group == "memory" for one in chosen):
+            for count in {rows * MANY, min(rows * MANY, SHEET)}:
+                formats_of(here, files_of(DATA, count))
         measured = measure(here, chosen, rounds)
     text = results.section(here.said, SETTINGS, measured, rounds=rounds)
     print(text)

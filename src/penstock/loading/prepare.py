@@ -6,13 +6,12 @@ import uuid
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 
 from penstock.errors import SourceError, TargetError, UsageError
 from penstock.ledger import files
-from penstock.loading.change import TableChange, planned
 from penstock.loading.columns import Matching, match
 from penstock.loading.inputs import Input
 from penstock.loading.keys import KEYED, history_key, key_of, scope_of
@@ -25,6 +24,9 @@ from penstock.postgres.catalog import read_table
 from penstock.postgres.rows import has_rows
 from penstock.postgres.scope import Scope
 from penstock.postgres.versions import CURRENT, FROM, TO
+
+if TYPE_CHECKING:
+    from penstock.loading.change import TableChange
 
 #: How much larger a compressed file is taken to be when it is unpacked.
 _COMPRESSED = 5
@@ -145,7 +147,11 @@ def prepare(
         SourceError: An input's columns do not fit.
         TargetError: The target cannot be loaded.
     """
-    change = planned(connection, table, inputs, options)
+    change = None
+    if options.create or options.alter:
+        from penstock.loading.change import planned  # the profile of inputs: few loads need it
+
+        change = planned(connection, table, inputs, options)
     spec = read_table(connection, table) if change is None else change.spec
     check_target(spec, options)
     known = [column.name for column in spec.columns]

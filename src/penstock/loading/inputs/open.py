@@ -20,7 +20,6 @@ from penstock.loading.inputs.frames import FrameInput
 from penstock.loading.inputs.kinds import WHOLE, format_of, refuse_numbers
 from penstock.loading.inputs.protocol import Input
 from penstock.loading.inputs.stored import CsvInput, FixedInput, JsonInput, Where
-from penstock.loading.inputs.typed import ExcelInput, ParquetInput
 from penstock.model.options import Format, LoadOptions
 
 
@@ -159,12 +158,16 @@ def _fixed(where: Where, file: int, options: LoadOptions, name: str) -> Input:
 def _parquet(where: Where, file: int, options: LoadOptions, name: str) -> Input:
     if options.csv.columns is not None:
         raise UsageError(f"{name} names its columns: of --columns only SOURCE=TARGET goes with it.")
+    from penstock.loading.inputs.typed import ParquetInput  # most loads never need it
+
     return ParquetInput(_path(where), file, name)
 
 
 def _excel(where: Where, file: int, options: LoadOptions, name: str) -> Input:
     if not options.csv.header:
         raise UsageError(f"{name}: --no-header is about CSV; a sheet has its names in a row.")
+    from penstock.loading.inputs.typed import ExcelInput  # most loads never need it
+
     return ExcelInput(_path(where), file, options, name)
 
 
