@@ -91,7 +91,8 @@ def nothing_left_behind(url: str) -> None:
         # The server's own autovacuum may look after the new rows just now: it is nobody's load.
         locks = connection.execute(
             "select l.pid, l.mode, a.backend_type, a.query from pg_locks l "
-            "left join pg_stat_activity a using (pid) where l.pid is distinct from pg_backend_pid() "
+            "left join pg_stat_activity a using (pid) "
+            "where l.pid is distinct from pg_backend_pid() "
             "and l.relation in ('sales'::regclass, 'products'::regclass) "
             "and a.backend_type is distinct from 'autovacuum worker'"
         ).fetchall()

@@ -85,6 +85,35 @@ def test_upsert_twice_is_all_unchanged_and_leaves_every_row_version_as_it_was(
     assert rows(database, "id, xmin, ctid, xmax") == versions
 
 
+def test_an_upsert_of_equal_rows_writes_nothing_of_the_table_to_the_log(
+    database: Database, tmp_path: Path
+) -> None:
+    run(database, TABLE + "create extension pg_walinspect")
+    text = "id,name,price\n" + "".join(f"{n},name {n},{n}.5\n" for n in range(1, 2001))
+    load(database, tmp_path, text, "upsert")
+    with database.connect() as connection:
+        for statement in ("checkpoint", "vacuum items", "checkpoint"):
+            connection.execute(statement)  # nothing is left that a reader would mark on its pages
+
+        def records(since: str) -> int:
+            connection.execute("checkpoint")
+            found = connection.execute(
+                "select count(*) from pg_class c, "
+                "pg_get_wal_records_info(%s::pg_lsn, pg_current_wal_flush_lsn()) r "
+                "where c.relname in ('items', 'items_pkey') "
+                "and r.block_ref like '%%/' || c.relfilenode || ' %%'",
+                [since],
+            ).fetchone()
+            assert found is not None
+            return int(found[0])
+
+        (before,) = connection.execute("select pg_current_wal_flush_lsn()::text").fetchone() or ()
+        assert counts(load(database, tmp_path, text, "upsert")) == {"unchanged": 2000}
+        assert records(before) == 0
+        load(database, tmp_path, text.replace("name 7,", "name seven,"), "upsert")
+        assert records(before) > 0, "the log is looked at"
+
+
 def test_upsert_sets_only_the_columns_that_the_input_has(
     database: Database, tmp_path: Path
 ) -> None:
