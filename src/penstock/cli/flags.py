@@ -128,6 +128,16 @@ class Flags(InputFlags):
             metavar="RULE",
         ),
     ] = None
+    group: Annotated[
+        str,
+        option(
+            _HAPPENS,
+            "Rows with one value of this column are loaded together or refused together, in all "
+            "tables of the load that have it.",
+            "--group",
+            metavar="COLUMN",
+        ),
+    ] = ""
     allow_shrink: Annotated[
         bool,
         option(_HAPPENS, "Modes that remove rows may leave less than half.", "--allow-shrink"),
@@ -254,6 +264,7 @@ _AS_THEY_ARE = (
     "max_rejects",
     "max_deletes",
     "duplicates",
+    "group",
     "allow_shrink",
     "keep_constraints",
     "dry_run",

@@ -17,6 +17,8 @@ from penstock.postgres.encodings import encoding_of, holdable
 from penstock.postgres.queries import queries
 
 _SQL = queries("penstock.ledger.sql", "replays.sql")
+#: An entry of a load's options that is none of `load_table`: columns that came typed.
+TYPED = "typed"
 _SELECTED = queries("penstock.ledger.sql", "quarantine.sql")["selected"]
 
 
@@ -53,6 +55,14 @@ def replayable(connection: psycopg.Connection[Any], selection: Selection) -> lis
         )
         for row in rows
     ]
+
+
+def together(
+    connection: psycopg.Connection[Any], ids: Sequence[int]
+) -> list[tuple[TableName, str]]:
+    """Tables of the loads of the runs that refused these rejects, and how each was told to read."""
+    rows = connection.execute(_SQL["together"], {"ids": list(ids)}).fetchall()
+    return [(TableName(schema, table), options) for schema, table, options in rows]
 
 
 def hold(connection: psycopg.Connection[Any], ids: Sequence[int]) -> set[int]:

@@ -14,6 +14,7 @@ from psycopg import sql
 
 from penstock.errors import BalanceError
 from penstock.loading.columns import Matching
+from penstock.loading.group import GroupFilter
 from penstock.loading.inputs import Input
 from penstock.loading.late import Ascending, LateRows
 from penstock.loading.parents import Parents, orphans, refused_too
@@ -82,6 +83,7 @@ class Intake:
         encoder: What encodes them.
         watch: Gathers the keys of refused rows, or None.
         ascending: Looks at the order of a key, or None.
+        groups: Finds rows that are refused with their groups, or None.
     """
 
     def __init__(
@@ -98,6 +100,7 @@ class Intake:
         watch: RefusedKeys | None = None,
         ascending: Ascending | None = None,
         lookups: Mapping[str, Lookup] | None = None,
+        groups: GroupFilter | None = None,
     ) -> None:
         self.books = Books()
         self.spool = spool
@@ -109,6 +112,7 @@ class Intake:
         self._staged = staged
         self.watch = watch
         self.ascending = ascending
+        self.groups = groups
         self._lookups = lookups or {}
         self._encoding = encoding
         # All inputs supply the same columns; the order of the first one holds.
@@ -203,7 +207,24 @@ class Intake:
             self.books.change(name, count)
         if checked.bad.height:
             self.spool.add(refused_rows(batch, checked.bad, checked.faults, by_target, self._spec))
-        return self._without_orphans(batch, checked.good, by_target)
+        good = checked.good
+        if self.groups is not None:
+            good = self._refused(batch, good, self.groups.faults(good), by_target)
+        return self._without_orphans(batch, good, by_target)
+
+    def _refused(
+        self, batch: Batch, good: pl.DataFrame, faults: pl.DataFrame, by_target: Mapping[str, str]
+    ) -> pl.DataFrame:
+        """Refuse the rows that faults were found in; gives the others."""
+        if faults.is_empty():
+            return good
+        lost = good.get_column(ROW).is_in(faults.get_column(ROW).implode())
+        place = batch.frame.select(ROW, LINE).with_row_index("position")
+        bad = place.join(good.filter(lost).select(ROW), on=ROW, how="semi", maintain_order="left")
+        self.spool.add(refused_rows(batch, bad, faults, by_target, self._spec))
+        if self.watch is not None:
+            self.watch.see_typed(good.filter(lost))
+        return good.filter(~lost)
 
     def _without_orphans(
         self, batch: Batch, good: pl.DataFrame, by_target: Mapping[str, str]
@@ -228,14 +249,7 @@ class Intake:
             lost = lost | absent
         for absent in nulled:
             self.books.change("orphans_nulled", int((absent & ~lost).sum()))
-        if not faults:
-            return good
-        place = batch.frame.select(ROW, LINE).with_row_index("position")
-        bad = place.join(good.filter(lost).select(ROW), on=ROW, how="semi", maintain_order="left")
-        self.spool.add(refused_rows(batch, bad, pl.concat(faults), by_target, self._spec))
-        if self.watch is not None:
-            self.watch.see_typed(good.filter(lost))
-        return good.filter(~lost)
+        return self._refused(batch, good, pl.concat(faults), by_target) if faults else good
 
     def _orphan_faults(self, lost: pl.DataFrame, parents: Parents) -> pl.DataFrame:
         key = parents.key

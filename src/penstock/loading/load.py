@@ -20,6 +20,7 @@ from penstock.formats.fixed.spec import fixed_from
 from penstock.ledger import install
 from penstock.ledger.runs import RunRecord
 from penstock.loading.export import check_path
+from penstock.loading.fallen import check_group
 from penstock.loading.inputs import Input, inputs_of
 from penstock.loading.observe import Observer
 from penstock.loading.prepare import Prepared, prepare
@@ -182,12 +183,12 @@ def load_table(where: Where, source: Any, table: str | None = None, **options: A
             width, or zip archives of these, as their names say; text also .gz and .zst.
         table: `table` or `schema.table`; default: the name of the file without its endings.
         **options: `mode` ("append", "truncate"), `columns`, `ignore_extra`, `max_rejects` ("1%"),
-            `orphans`, `allow_shrink`, `keep_constraints`, `max_lock` (seconds), `lock_timeout`
-            (seconds), `again`, `dry_run`, `ledger`, `rejects_file`; and how the input is written:
-            `delimiter`, `quote`, `escape`, `encoding`, `header`, `dates`, `numbers`, `timezone`,
-            `round`, `trim`, `null`, `empty`; `format`, `json_path`, `sheet`, `header_row`,
-            `fixed` and `records` (`penstock.formats.fixed.spec`). Their meanings: `LoadOptions`,
-            `CsvOptions`, `JsonOptions`, `ExcelOptions`, `FixedOptions`, `Grammar`.
+            `orphans`, `group`, `allow_shrink`, `keep_constraints`, `max_lock` (seconds),
+            `lock_timeout` (seconds), `again`, `dry_run`, `ledger`, `rejects_file`; and how the
+            input is written: `delimiter`, `quote`, `escape`, `encoding`, `header`, `dates`,
+            `numbers`, `timezone`, `round`, `trim`, `null`, `empty`; `format`, `json_path`, `sheet`,
+            `header_row`, `fixed` and `records` (`penstock.formats.fixed.spec`). Their meanings:
+            `LoadOptions`, `CsvOptions`, `JsonOptions`, `ExcelOptions`, `FixedOptions`, `Grammar`.
 
     Returns:
         The books of the load.
@@ -321,6 +322,8 @@ def carry_out(
                 connection.rollback()
             if not tables:
                 return []
+            if options.group:
+                check_group(options.group, tables)
             tables[0] = replace(tables[0], warnings=(*said, *tables[0].warnings))
             return Unit(target, tables, options, run, observer).execute()
     except psycopg.Error as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -13,13 +13,14 @@ import psycopg
 from penstock.errors import SourceError, TargetError, UsageError
 from penstock.ledger import files
 from penstock.loading.columns import Matching, match
+from penstock.loading.group import group_of
 from penstock.loading.inputs import Input
 from penstock.loading.keys import KEYED, history_key, key_of, scope_of
 from penstock.loading.parents import policies
 from penstock.loading.replaying import Replaying
 from penstock.loading.types.registry import refuse_unjudged
 from penstock.model.options import LoadMode, LoadOptions, OrphanPolicy
-from penstock.model.table import Key, TableSpec
+from penstock.model.table import Column, Key, TableSpec
 from penstock.postgres.catalog import read_table
 from penstock.postgres.rows import has_rows
 from penstock.postgres.scope import Scope
@@ -61,6 +62,7 @@ class Prepared:
         reading: Options that say how the inputs are read.
         replaying: The rejects that the input's rows are; None where they come from a source.
         change: What the load makes of the table before it fills it.
+        group: The column whose values make groups of rows; None: each row stands for itself.
     """
 
     spec: TableSpec
@@ -76,6 +78,7 @@ class Prepared:
     reading: LoadOptions = field(default_factory=LoadOptions)
     replaying: Replaying | None = None
     change: TableChange | None = None
+    group: Column | None = None
 
     @property
     def written(self) -> dict[str, Any]:
@@ -171,8 +174,14 @@ def prepare(
         matched.append((one, matching))
         warnings += one.remarks()
     _same_columns(matched)
+    group = None
     if matched:
         warnings += _remarks(matched[0][1], options.mode)
+        group = group_of(spec, options, matched[0][1].columns)
+        if options.group in known and group is None:
+            warnings.append(
+                f"the input has no {options.group}: none of its rows belongs to a group"
+            )
     return Prepared(
         spec=spec,
         inputs=tuple(matched),
@@ -182,11 +191,12 @@ def prepare(
         warnings=tuple(dict.fromkeys([*warnings, *(change.notes if change else ())])),
         gone=gone,
         key=_key(spec, options, matched),
-        reading=options,
+        reading=options if group is not None else replace(options, group=""),
         scope=scope_of(
             connection, spec, options, [one for _, pair in matched for one in pair.columns]
         ),
         change=change,
+        group=group,
     )
 
 

@@ -7,7 +7,7 @@ locked, loaded and closed, so that no row is loaded twice, whoever replays it at
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ from penstock.ledger.history import require_ledger
 from penstock.ledger.quarantine import Selection
 from penstock.ledger.replays import Replayable
 from penstock.ledger.runs import RunRecord
+from penstock.loading.apart import apart
 from penstock.loading.corrected import CorrectedFile
 from penstock.loading.load import carry_out, options_from
 from penstock.loading.prepare import Prepared, prepare
@@ -37,8 +38,6 @@ if TYPE_CHECKING:
 
 #: Modes that do nothing to the rows that are not in the input.
 MODES = (LoadMode.APPEND, LoadMode.INSERT_NEW, LoadMode.UPSERT)
-#: An entry of the ledger's options that is none of `load_table`: columns that came typed.
-_TYPED = "typed"
 #: One row of an input: reject, record, line, texts.
 _Row = tuple[int, int, int, Sequence[str | None]]
 
@@ -191,7 +190,22 @@ class _Plan:
             planned.append((kind, self._prepared(kind, rows, base)))
         if order is not None:
             planned.sort(key=lambda one: order.index(one[0].table))
-        return [prepared for _, prepared in planned]
+        found = [prepared for _, prepared in planned]
+        self._find_apart(found, {row[0] for rows in kinds.values() for row in rows})
+        return found
+
+    def _find_apart(self, planned: Sequence[Prepared], replayed: Collection[int]) -> None:
+        """Groups of which other rows wait are refused: none of them is loaded in part."""
+        by_name: dict[str, list[Prepared]] = {}
+        for prepared in planned:
+            if prepared.group is not None:
+                by_name.setdefault(prepared.group.name, []).append(prepared)
+        for name, those in by_name.items():
+            tables = {prepared.spec.name for prepared in those}
+            found = apart(self._target.connection, name, replayed, tables)
+            for prepared in those:
+                if prepared.replaying is not None:
+                    prepared.replaying.apart |= found
 
     def _kinds(self) -> dict[_Kind, list[_Row]]:
         connection, corrected = self._target.connection, self._corrected
@@ -231,7 +245,7 @@ class _Plan:
     def _read(self, text: str) -> tuple[LoadOptions, Sequence[str]]:
         """Options of the ledger under those that are said now, and which columns came typed."""
         stored: dict[str, Any] = json.loads(text)
-        typed = stored.pop(_TYPED, ())
+        typed = stored.pop(replays.TYPED, ())
         return options_from(**{**stored, **self._said}), typed
 
     def _prepared(self, kind: _Kind, rows: Sequence[_Row], base: LoadOptions) -> Prepared:
@@ -244,6 +258,7 @@ class _Plan:
             columns=renamed,
             lookups=options.lookups,
             ignore_extra=options.ignore_extra,
+            group=options.group,
         )
         name = REJECTS if self._corrected is None else self._corrected.name
         note = "replayed as it came" if self._corrected is None else f"replayed from {name}"

@@ -29,12 +29,14 @@ class Replaying:
         held: `_row` -> reject, of those that wait still; known once they are held.
         gone: Rejects that another session closed before they were held.
         closed: How many were closed.
+        apart: Groups of which rows wait that are not tried again, and why they are refused.
     """
 
     def __init__(self, rejects: Mapping[int, int], note: str) -> None:
         self.held: dict[int, int] = dict(rejects)
         self.gone: list[int] = []
         self.closed = 0
+        self.apart: dict[str, str] = {}
         self._rejects = rejects
         self._note = note
 

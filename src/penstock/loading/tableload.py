@@ -15,6 +15,7 @@ from psycopg import sql
 
 from penstock.ledger import rejects
 from penstock.loading.books import TableBooks
+from penstock.loading.group import GroupFilter
 from penstock.loading.inputs import Origin
 from penstock.loading.intake import Intake
 from penstock.loading.late import Ascending, LateRows, can_ascend, ordering_key
@@ -64,6 +65,7 @@ class TableLoad:
         along: Tables of the unit that are filled already.
         refused: How often the server has refused rows of this table.
         joined: True inside a caller's transaction.
+        groups: Finds rows that are refused with their groups, or None.
     """
 
     def __init__(
@@ -77,6 +79,7 @@ class TableLoad:
         along: Sequence[TableLoad],
         refused: int,
         joined: bool,
+        groups: GroupFilter | None = None,
     ) -> None:
         self.prepared = prepared
         self.books = TableBooks(prepared, options, Spool(prepared.names))
@@ -87,6 +90,7 @@ class TableLoad:
         self._along = along
         self._refused = refused
         self._joined = joined
+        self._groups = groups
         self._spec = prepared.spec
         self._before: tuple[str, ...] = ()
         self._late: LateRows | None = None
@@ -126,6 +130,7 @@ class TableLoad:
             lookups=read_lookups(connection, spec, self.prepared.reading),
             ascending=None if direct else self._ascending(),
             encoding=encoding_of(connection),
+            groups=self._groups,
         )
         self.books.client = intake.books
         self._late = intake.late
@@ -154,7 +159,11 @@ class TableLoad:
         key = self.prepared.key
         if key is None or self._options.mode is not LoadMode.SYNC:
             return None
-        return RefusedKeys([self._spec.column(name) for name in key.columns])
+        columns = [self._spec.column(name) for name in key.columns]
+        if self._groups is None:
+            return RefusedKeys(columns)
+        fallen = self._groups.fallen.get_column("group")
+        return RefusedKeys(columns, self._groups.column, fallen)
 
     def _ascending(self) -> Ascending | None:
         """What looks whether the rows come in the order of the key: then none needs comparing."""
@@ -243,6 +252,10 @@ class TableLoad:
             notes.append(f"re-created {', '.join(off)}")
         if decision.reason:
             notes.append(decision.reason)
+        if self._groups is not None and self._groups.fallen.height:
+            notes.append(
+                f"read again without the groups that are refused by {self._groups.column.name}"
+            )
         if self._room.locked:
             names = ", ".join(map(str, self._room.locked))
             notes.append(f"locked {names} for {self._room.seconds():.2f} s")

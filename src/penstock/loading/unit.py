@@ -15,12 +15,13 @@ from typing import Any
 
 import psycopg
 
-from penstock.errors import LoadError, PenstockError
+from penstock.errors import BudgetExceeded, LoadError, PenstockError
 from penstock.ledger.quarantine import Selection
 from penstock.ledger.runs import RunRecord
 from penstock.loading.altered import altered
 from penstock.loading.books import TableBooks
 from penstock.loading.export import SpoolPart, export_rejects, export_spools
+from penstock.loading.fallen import Fallen, GroupsFell
 from penstock.loading.fill import ServerRefusedRows
 from penstock.loading.observe import Observer
 from penstock.loading.outcome import Recorder, commit, loaded_meanwhile
@@ -64,6 +65,7 @@ class Unit:
         self._recorder = Recorder(target, options, run)
         self._refusals: dict[str, int] = {}
         self._books: list[TableBooks] = []
+        self._fallen = Fallen(tables)
 
     def execute(self) -> list[LoadResult]:
         """Load all tables, or change nothing.
@@ -134,6 +136,8 @@ class Unit:
         while True:
             try:
                 return self._attempt()
+            except GroupsFell:
+                continue
             except ServerRefusedRows as refused:
                 count = self._refusals.get(refused.load_id, 0) + 1
                 self._refusals[refused.load_id] = count
@@ -198,10 +202,12 @@ class Unit:
                 along=tuple(loads),
                 refused=self._refusals.get(prepared.load_id, 0),
                 joined=self._target.joined,
+                groups=self._fallen.filter_for(prepared),
             )
             self._books.append(load.books)
             loads.append(load)
-            load.fill()
+            self._fill(load)
+        self._stand_or_fall()
         self._observer.step(Step.VERIFY)
         try:
             for load in loads:
@@ -223,6 +229,18 @@ class Unit:
         ]
         self._recorder.succeeded(connection, self._books, results)
         return results
+
+    def _fill(self, load: TableLoad) -> None:
+        try:
+            load.fill()
+        except BudgetExceeded:
+            if load.books.refused == load.books.spool.rows:
+                self._stand_or_fall()  # the other rows of their groups count too
+            raise
+
+    def _stand_or_fall(self) -> None:
+        if self._fallen.learn(self._books):
+            raise GroupsFell
 
     def _whose(self, error: psycopg.Error) -> Exception:
         """A deferred constraint failed: the table it is on is staged in the next attempt."""

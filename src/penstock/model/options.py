@@ -230,6 +230,8 @@ class LoadOptions:
         lookups: Target column -> `table.key`: the input has natural keys of that dimension, and
             the column gets the surrogate keys of its (current) rows.
         orphans: `column` or `table.column` -> policy for rows whose parent is missing.
+        group: A target column: rows with one value of it are loaded together, or refused together,
+            in all tables of the load that have it. Empty: each row stands for itself.
         allow_shrink: True: modes that remove rows may leave less than half of the rows.
         keep_constraints: True: constraints are never dropped and re-created.
         max_lock: Seconds that readers of parent tables may wait; a load that is estimated to hold
@@ -263,6 +265,7 @@ class LoadOptions:
     budget: Budget = field(default_factory=Budget)
     lookups: Mapping[str, str] = field(default_factory=dict)
     orphans: Mapping[str, OrphanPolicy] = field(default_factory=dict)
+    group: str = ""
     allow_shrink: bool = False
     keep_constraints: bool = False
     max_lock: float = 5.0
@@ -293,4 +296,6 @@ class LoadOptions:
             said["lookups"] = dict(self.lookups)
         if self.ignore_extra:
             said["ignore_extra"] = True
+        if self.group:
+            said["group"] = self.group
         return said | ({"typed": sorted(typed)} if typed else {})

@@ -10,12 +10,12 @@ import psycopg
 from psycopg import sql
 
 from penstock.errors import BalanceError
-from penstock.model.table import Key
+from penstock.model.table import Column, Key
 from penstock.postgres.copy import CsvEncoder, compare_count, copy_in
 from penstock.postgres.names import listed, qualified
 from penstock.postgres.queries import queries
 from penstock.postgres.scope import Scope
-from penstock.postgres.staging import StagingTable
+from penstock.postgres.staging import IGNORED, ROW_COLUMN, StagingTable
 
 _SQL = queries("penstock.postgres.sql", "constraints.sql")
 
@@ -46,6 +46,8 @@ class Removal:
         self._marks = marks
         self._kept = sql.Identifier("pg_temp", f"penstock_kept_{stage.number}")
         self._gone = sql.Identifier("pg_temp", f"penstock_gone_{stage.number}")
+        self._fallen = sql.Identifier("pg_temp", f"penstock_fallen_{stage.number}")
+        self._group: Column | None = None
 
     def keep(self, keys: Iterable[pl.DataFrame]) -> None:
         """Stage keys of rows that came and were refused: they stay."""
@@ -64,6 +66,44 @@ class Removal:
         pieces.append(encoder.finish())
         taken = copy_in(self._connection, self._kept, names, encoder.options, pieces)
         compare_count(spec.name, rows, taken)
+
+    def keep_groups(self, column: Column, groups: Iterable[pl.Series]) -> None:
+        """Stage groups of rows of which one was refused: what the table has of them stays.
+
+        Args:
+            column: Whose values make the groups.
+            groups: Their values as text: a numeric without zeros at its end.
+        """
+        self._group = column
+        self._connection.execute(
+            sql.SQL("create temporary table {} (value text) on commit drop").format(self._fallen)
+        )
+        encoder = CsvEncoder()
+        pieces, rows = [], 0
+        for values in groups:
+            pieces.append(encoder.encode(values.alias("value").to_frame()))
+            rows += len(values)
+        pieces.append(encoder.finish())
+        taken = copy_in(self._connection, self._fallen, ["value"], encoder.options, pieces)
+        compare_count(self._stage.spec.name, rows, taken)
+
+    def _stands(self) -> sql.Composable:
+        """Of a row of the target: no row of its group was refused, here or in the stage."""
+        if self._group is None:
+            return sql.SQL("true")
+        return sql.SQL(
+            "not exists (select from {fallen} f where f.value = {target}) "
+            "and not exists (select from {stage} s join {bad} b on b.row = s.{row} "
+            "where b.code <> all({ignored}) and {staged} = {target})"
+        ).format(
+            fallen=self._fallen,
+            stage=self._stage.table,
+            bad=self._stage.bad,
+            row=sql.Identifier(ROW_COLUMN),
+            ignored=IGNORED,
+            target=_as_text(self._group, "t"),
+            staged=_as_text(self._group, "s"),
+        )
 
     def find(self) -> int:
         """List the rows that are gone from the input; how many."""
@@ -85,8 +125,8 @@ class Removal:
 
     def may_go(self) -> sql.Composed:
         """Of a row `t` of the target: it goes, unless the stage has its key."""
-        return sql.SQL("{} and not exists (select from {} s where {})").format(
-            self._within(), self._kept, self._pairs()
+        return sql.SQL("{} and not exists (select from {} s where {}) and {}").format(
+            self._within(), self._kept, self._pairs(), self._stands()
         )
 
     def before(self) -> int:
@@ -155,6 +195,12 @@ class Removal:
         return sql.SQL(" and ").join(
             sql.SQL("t.{0} = s.{0}").format(sql.Identifier(name)) for name in self._key.columns
         )
+
+
+def _as_text(column: Column, of: str) -> sql.Composed:
+    """Texts that are the same where two values are equal."""
+    form = "trim_scale({})::text" if column.base == "numeric" else "{}::text"
+    return sql.SQL(form).format(sql.Identifier(of, column.name))
 
 
 def cascades(connection: psycopg.Connection[Any], oid: int) -> list[str]:

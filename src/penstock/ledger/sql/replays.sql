@@ -10,6 +10,15 @@ from penstock.rejects r left join penstock.loads l on l.load_id = r.last_load
 -- The end of `sources`.
 order by r.reject_id
 
+-- name: together
+-- What was loaded in the runs that met these rejects, the first time or the last.
+select distinct l.schema_name, l.table_name, l.options::text
+from penstock.loads l
+where l.run_id in (select k.run_id
+                   from penstock.rejects r
+                   join penstock.loads k on k.load_id in (r.load_id, r.last_load)
+                   where r.reject_id = any (%(ids)s::bigint[]));
+
 -- name: lock
 -- Those that wait still, held until the transaction ends: two replays of the same rejects come one
 -- after the other, and the second does not find them waiting.

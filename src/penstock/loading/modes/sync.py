@@ -24,6 +24,8 @@ _SHRINK = 0.5
 @dataclass(slots=True)
 class _Removed:
     rows: int = 0
+    before: int = 0
+    gone: int = 0
     removal: Removal | None = None
     compared: bool = False
 
@@ -49,7 +51,15 @@ class SyncFilling(KeyedFilling):
         if self.removed.removal is None:
             removal = Removal(self.connection, stage, self.key, self.scope, self.options.missing)
             removal.keep(self.watch.frames)
+            if self.watch.group is not None:
+                removal.keep_groups(self.watch.group, self.watch.groups)
             self.removed.removal = removal
+
+    def _write(self, stage: KeyedStage) -> tuple[int, int]:
+        written = super(SyncFilling, self)._write(stage)
+        # Not before: what the server refuses of a group keeps the others of the group there.
+        guard(str(stage.spec.name), self.options, self.removed.before, self.removed.gone)
+        return written
 
     def _compare(self, stage: KeyedStage) -> Difference:
         removal = self.removed.removal
@@ -65,7 +75,7 @@ class SyncFilling(KeyedFilling):
 
     def _remove(self, stage: KeyedStage) -> None:
         removal = self.removed.removal
-        self.removed.rows = 0
+        self.removed.rows = self.removed.before = self.removed.gone = 0
         if removal is not None and not self.unread(stage):
             self._carry_out(removal, stage, removal.find())
 
@@ -77,7 +87,7 @@ class SyncFilling(KeyedFilling):
         keys: sql.Composable | None = None,
     ) -> None:
         self.removed.rows = 0
-        guard(str(stage.spec.name), self.options, removal.before(), gone)
+        self.removed.before, self.removed.gone = removal.before(), gone
         if not gone:
             return
         try:
