@@ -25,11 +25,13 @@ class Column:
         number: `attnum`, from 1.
         type: As PostgreSQL writes it: `numeric(10,2)`, `character varying(20)`.
         base: The type's short name (`pg_type.typname`): `int4`, `numeric`, `varchar`, `bpchar`,
-            `timestamptz`, `_int4` for an array; for a domain that of the type beneath it.
+            `timestamptz`, `_int4` for an array, `record` for every composite; for a domain that of
+            the type beneath it.
         category: `typtype`: `b` base, `d` domain, `e` enum, `c` composite, `r` range, `m`
             multirange.
         kind: The same of the type beneath its domains, so never `d`.
         element: Of an array: its elements, as a column. Of a range or multirange: its bounds.
+        fields: Of a composite, in its order.
         labels: Of an enum, in its order.
         beneath: The type beneath its domains with its modifier, as `type` is written; the type
             itself where it is no domain.
@@ -56,6 +58,7 @@ class Column:
     category: str = "b"
     kind: str = "b"
     element: Column | None = None
+    fields: tuple[Column, ...] = ()
     labels: tuple[str, ...] = ()
     beneath: str = ""
     plain_type: str = ""

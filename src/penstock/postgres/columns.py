@@ -50,15 +50,22 @@ def _typed(types: _Types, oid: int, typmod: int, written: str, depth: int = 0) -
             if bounds is None
             else _typed(types, found["element"], -1, bounds, depth + 1)
         )
+    fields = tuple(
+        replace(_typed(types, one, modifier, as_written, depth + 1), name=name)
+        for name, one, modifier, as_written in found["fields"]
+    )
+    composite = found["category"] == "c"
     precision, scale, length, fraction = _modifier(found["name"], typmod)
     column = Column(
         name="element",
         number=0,
         type=written,
-        base=found["name"],
+        # A composite may be called as any other type is.
+        base="record" if composite else found["name"],
         category=category,
         kind=found["category"],
         element=element,
+        fields=fields,
         labels=tuple(found["labels"]),
         beneath=beneath,
         plain_type=found["plain_type"],

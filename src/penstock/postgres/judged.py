@@ -31,9 +31,11 @@ def is_judged(column: Column) -> bool:
     """True where a grammar judges every value, so that nothing is changed silently."""
     if column.kind == "e":
         return True
+    if column.kind == "c":
+        return all(map(is_judged, column.fields))
     if column.element is not None:
         nested = column.kind == "b" or column.base in _RANGES
-        return nested and is_judged(column.element)
+        return nested and column.element.kind != "c" and is_judged(column.element)
     if column.base == "interval" and column.modified:
         return False  # `interval day` and its like: the server says what is left
     return column.kind == "b" and column.base in OWN_GRAMMAR
@@ -44,8 +46,12 @@ def has_grammar(column: Column) -> bool:
 
     An array of a domain is not such a type: the domain's checks are inside it.
     """
-    inside_domain = column.element is not None and column.element.category == "d"
-    return is_judged(column) and not inside_domain
+    return is_judged(column) and not _domain_inside(column)
+
+
+def _domain_inside(column: Column) -> bool:
+    inside = [*column.fields, *([] if column.element is None else [column.element])]
+    return any(one.category == "d" or _domain_inside(one) for one in inside)
 
 
 def unjudged(column: Column, *, built_in: bool, depth: int = 0) -> str:
@@ -57,7 +63,8 @@ def unjudged(column: Column, *, built_in: bool, depth: int = 0) -> str:
         depth: How far inside a column it is.
     """
     if column.kind == "c":
-        return column.beneath
+        left = (one.unjudged for one in column.fields if not is_judged(one))
+        return column.beneath if depth > 0 else next(filter(None, left), "")
     names = built_in and (column.base in _NAMES or column.base.startswith("reg"))
     inside = (built_in and column.base in _CHANGED_INSIDE) or column.base == "hstore"
     modified = column.category == "d" and column.modified

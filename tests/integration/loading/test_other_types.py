@@ -8,11 +8,12 @@ from decimal import Decimal
 from pathlib import Path
 
 import polars as pl
+import psycopg
 import pytest
 from psycopg import sql
 
 from penstock import load_table
-from penstock.errors import TargetError
+from penstock.errors import PenstockError, TargetError
 from penstock.loading.types.registry import refuse_unjudged
 from penstock.postgres.catalog import read_table
 from tests.fixtures.postgres import Database
@@ -150,12 +151,14 @@ create domain whole as int;
 create domain day as date;
 create domain days as date[];
 create type pair as (a int, b int);
+create type refers as (a int, b oid);
 create type cents_range as range (subtype = cents);
 create type day_range as range (subtype = date);
 """
 NOT_TAKEN = {
-    "pair": "pair",
     "pair[]": "pair",
+    "refers": "oid",
+    "refers[]": "refers",
     "cents_range": "numeric(6,2)",
     "day_range[]": "date",
     "oid": "oid",
@@ -192,7 +195,7 @@ def test_all_other_types_can_be_judged(database: Database) -> None:
             "n cents, o day, p time(2), q interval, r jsonb, s point, t flags, u char(3)[], "
             'v "char", w name, x money, y numrange, aa timestamp[], ab timestamptz(3)[], '
             "ac interval[], ad day[], ae days, af daterange, ag tsrange[], ah tstzmultirange, "
-            "ai cents[], aj money[], ak jsonb[], al tsvector)"
+            "ai cents[], aj money[], ak jsonb[], al tsvector, am pair)"
         )
         columns = read_table(connection, "t").columns
     assert {column.name: column.unjudged for column in columns if column.unjudged} == {}
@@ -217,3 +220,42 @@ def test_the_list_columns_of_a_frame_fill_arrays(database: Database) -> None:
     assert load_table(database.engine(), frame, "t").inserted == 2
     with database.connect() as connection:
         assert connection.execute("select * from t order by n").fetchall() == frame.rows()
+
+
+#: Texts of xml, and whether the server takes them as content.
+XML = {
+    "<a/>": True,
+    " <a b='1'>x &amp; y</a>\r\n": True,
+    "<?xml version='1.0' encoding='latin1'?><a>é</a>": True,
+    "<!DOCTYPE a [<!ENTITY x 'y'>]><a>&x;</a>": True,
+    "plain": True,
+    "<a/><b/>": True,
+    "<a></b>": False,
+    "<a b='1' b='2'/>": False,
+    "&nbsp;": False,
+    "<a>\x01</a>": False,
+}
+
+
+def test_xml_is_kept_as_it_is_written_or_said_to_be_unsupported(
+    database: Database, tmp_path: Path
+) -> None:
+    path = tmp_path / "t.csv"
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file, quoting=csv.QUOTE_ALL).writerows([["n", "v"], *enumerate(XML)])
+    with database.connect() as connection:
+        connection.execute("create table t (n int, v xml)")
+    try:
+        with database.connect() as connection:
+            connection.execute("select '<a/>'::xml")
+    except psycopg.errors.FeatureNotSupported:  # the embedded 18 was built without libxml
+        with pytest.raises(PenstockError, match="unsupported XML feature"):
+            load_table(database.engine(), path, "t", max_rejects="all")
+        return
+    result = load_table(database.engine(), path, "t", max_rejects="all")
+    with database.connect() as connection:
+        found = connection.execute("select n, v::text from t order by n").fetchall()
+        refused = connection.execute("select record - 1, codes from penstock.rejects").fetchall()
+    assert result.balanced
+    assert found == [(n, text) for n, (text, taken) in enumerate(XML.items()) if taken]
+    assert refused == [(n, ["2200N"]) for n, taken in enumerate(XML.values()) if not taken]

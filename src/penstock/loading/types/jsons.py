@@ -43,14 +43,15 @@ def json_check(column: Column, grammar: Grammar) -> Check:
             if grammar.empty == "null":
                 return Verdict()
             return refuse("22P02", f"the empty text is not {column.type}: --empty null")
-        return _judge(text, binary)
+        return judge_json(text, binary=binary)
 
     raw = pl.col(column.name)
     careful = second_look(pl.String(), judge, lambda canonical: canonical)
     return Check(column, pl.String(), raw, raw.is_not_null(), careful)
 
 
-def _judge(text: str, binary: bool) -> Verdict:
+def judge_json(text: str, *, binary: bool) -> Verdict:
+    """A text that is not blank; `binary`: as jsonb keeps it."""
     try:
         if _depth(text) > MAX_DEPTH:
             return refuse("54001", f"JSON nested deeper than {MAX_DEPTH} levels")

@@ -17,7 +17,7 @@ from penstock.loading.types.typed import to_text
 from penstock.model.options import Grammar
 
 #: Options that do not reach into a literal: its values are written as PostgreSQL writes them.
-_FOREIGN = re.compile(r": --(?:null|empty|dates|numbers) .*$", re.S)
+FOREIGN = re.compile(r": --(?:null|empty|dates|numbers) .*$", re.S)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ def nested_look(
         for literal in literals.values():
             if isinstance(literal, Literal):
                 wanted.update(dict.fromkeys(literal.parts))
-        known = _looked_at(element, list(wanted))
+        known = looked_at(element, list(wanted))
 
         def judge(text: str) -> Verdict:
             literal = literals[text]
@@ -84,7 +84,7 @@ def nested_look(
     return careful
 
 
-def _looked_at(element: Check, texts: list[str]) -> dict[str, tuple[Part | None, Verdict]]:
+def looked_at(element: Check, texts: list[str]) -> dict[str, tuple[Part | None, Verdict]]:
     """What the element's check says of each text."""
     looked = element.careful(pl.Series("text", texts, dtype=pl.String))
     canonical = to_text(looked.select("value")).to_series()
@@ -104,7 +104,7 @@ def _whole(literal: Literal, known: dict[str, tuple[Part | None, Verdict]]) -> V
     for text, name in zip(literal.parts, literal.named, strict=True):
         part, verdict = known[text]
         if part is None:
-            reason = _FOREIGN.sub("", verdict.reason or "is NULL")
+            reason = FOREIGN.sub("", verdict.reason or "is NULL")
             return Verdict(code=verdict.code, reason=f"{name}: {reason}")
         parts.append(part)
         change = change or verdict.change

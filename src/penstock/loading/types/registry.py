@@ -9,6 +9,7 @@ from penstock.loading.types.arrays import array_check
 from penstock.loading.types.booleans import boolean_check
 from penstock.loading.types.byteas import bytea_check
 from penstock.loading.types.check import Check
+from penstock.loading.types.composites import composite_check
 from penstock.loading.types.dates import date_check
 from penstock.loading.types.enums import enum_check
 from penstock.loading.types.floats import float_check
@@ -67,14 +68,17 @@ _FAMILIES: dict[str, Callable[[Column, Grammar], Check]] = {
 def check_for(column: Column, grammar: Grammar) -> Check:
     """How the texts of a column are checked.
 
-    A domain is checked as the type beneath it, an array or a range by what is in it. A domain's own
-    CHECK, and composites and types without a family, are left to the server.
+    A domain is checked as the type beneath it, an array, a range or a composite by what is in it. A
+    domain's own CHECK, and types without a family, are left to the server.
 
     Raises:
         UsageError: A declaration of `grammar` that this column needs makes no sense.
     """
     if column.kind == "e":
         return enum_check(column, grammar)
+    if column.kind == "c":
+        fields = [check_for(field, inside(grammar)) for field in column.fields]
+        return composite_check(column, fields, grammar)
     if column.element is not None and is_judged(column):
         element = check_for(column.element, inside(grammar))
         nested = array_check if column.kind == "b" else range_check

@@ -70,7 +70,7 @@ order by a.attnum;
 
 -- name: types
 -- The types of a table's columns and all that is within them: beneath a domain, in an array, at the
--- ends of a range. A domain is read as the type beneath it, with the modifier that one of its
+-- ends of a range, in a composite. A domain is read as the type beneath it, with the modifier that one of its
 -- domains sets; its checks are the server's. int2vector and its like are written as no array is.
 -- plain_type is the internal name: `bit` and `character` would mean bit(1) and character(1).
 with recursive within as (
@@ -86,7 +86,10 @@ with recursive within as (
     union all
     select w.typbasetype where w.typtype = 'd'
     union all
-    select g.rngsubtype from pg_catalog.pg_range g where w.oid in (g.rngtypid, g.rngmultitypid)) x)
+    select g.rngsubtype from pg_catalog.pg_range g where w.oid in (g.rngtypid, g.rngmultitypid)
+    union all
+    select f.atttypid from pg_catalog.pg_attribute f
+    where w.typtype = 'c' and f.attrelid = w.typrelid and f.attnum > 0 and not f.attisdropped) x)
 select t.oid::bigint as oid, t.typname as name, t.typtype::text as category,
        n.nspname = 'pg_catalog' as built_in,
        format('%%I.%%I', n.nspname, t.typname) as plain_type,
@@ -95,7 +98,13 @@ select t.oid::bigint as oid, t.typname as name, t.typtype::text as category,
        coalesce(e.oid, g.rngsubtype)::bigint as element,
        format_type(g.rngsubtype, null) as bounds_type,
        coalesce((select array_agg(l.enumlabel::text order by l.enumsortorder)
-                 from pg_catalog.pg_enum l where l.enumtypid = t.oid), '{}') as labels
+                 from pg_catalog.pg_enum l where l.enumtypid = t.oid), '{}') as labels,
+       coalesce((select json_agg(json_build_array(f.attname, f.atttypid::bigint, f.atttypmod,
+                                                  format_type(f.atttypid, f.atttypmod))
+                                 order by f.attnum)
+                 from pg_catalog.pg_attribute f
+                 where t.typtype = 'c' and f.attrelid = t.typrelid and f.attnum > 0
+                   and not f.attisdropped), '[]') as fields
 from within
 join pg_catalog.pg_type t on t.oid = within.oid
 join pg_catalog.pg_namespace n on n.oid = t.typnamespace

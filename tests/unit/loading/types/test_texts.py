@@ -136,7 +136,6 @@ def test_whatever_python_writes_without_nul_is_kept_letter_by_letter(value: obje
 
 def test_types_without_a_grammar_are_left_to_the_server() -> None:
     others = [
-        Column(name="v", number=1, type="pair", base="pair", category="c", kind="c"),
         Column(name="v", number=1, type="xml[]", base="_xml", element=column("xml")),
         Column(name="v", number=1, type="point", base="point"),
     ]
