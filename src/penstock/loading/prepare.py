@@ -174,14 +174,9 @@ def prepare(
         matched.append((one, matching))
         warnings += one.remarks()
     _same_columns(matched)
-    group = None
     if matched:
-        warnings += _remarks(matched[0][1], options.mode)
-        group = group_of(spec, options, matched[0][1].columns)
-        if options.group in known and group is None:
-            warnings.append(
-                f"the input has no {options.group}: none of its rows belongs to a group"
-            )
+        warnings += _remarks(matched[0][1], options)
+    group = group_of(spec, options, matched[0][1].columns) if matched else None
     return Prepared(
         spec=spec,
         inputs=tuple(matched),
@@ -227,7 +222,8 @@ def _same_columns(matched: Sequence[tuple[Input, Matching]]) -> None:
             )
 
 
-def _remarks(matching: Matching, mode: LoadMode) -> list[str]:
+def _remarks(matching: Matching, options: LoadOptions) -> list[str]:
+    mode = options.mode
     remarks = []
     if "_id" in matching.left_out and "_reason" in matching.left_out:
         remarks.append(
@@ -243,6 +239,8 @@ def _remarks(matching: Matching, mode: LoadMode) -> list[str]:
             "left as it is, NULL or default in new rows" if updates else "left to NULL or default"
         )
         remarks.append(f"not in the input, {what}: {', '.join(filled)}")
+    if options.group in [column.name for column in matching.missing]:
+        remarks.append(f"the input has no {options.group}: none of its rows belongs to a group")
     return remarks
 
 
