@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from penstock.loading.replay import replay_rejects
     from penstock.loading.together import unit
     from penstock.model.options import Budget, LoadMode, OrphanPolicy, Progress
-    from penstock.model.result import LoadResult, ReasonCount, ReplayResult
+    from penstock.model.result import LoadResult, ReasonCount, ReplayResult, Waited
     from penstock.postgres.here import database
 
 _HOMES = {
@@ -51,6 +51,7 @@ _HOMES = {
     "TargetError": "penstock.errors",
     "TryAgain": "penstock.errors",
     "UsageError": "penstock.errors",
+    "Waited": "penstock.model.result",
     "clear_tables": "penstock.loading.clear",
     "database": "penstock.postgres.here",
     "inspect": "penstock.loading.inspect",
@@ -80,6 +81,7 @@ __all__ = [
     "TargetError",
     "TryAgain",
     "UsageError",
+    "Waited",
     "clear_tables",
     "database",
     "inspect",

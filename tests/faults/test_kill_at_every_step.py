@@ -100,3 +100,59 @@ def test_killed_at_any_step_and_run_again_ends_as_if_never_killed(
         assert balanced[1] >= 1
         assert waiting == (refused,)
         assert running == (0,), f"killed at {step}: the next load marks it as interrupted"
+
+
+def test_rows_that_wait_for_their_parents_land_once_wherever_the_load_is_killed(
+    own_cluster: OwnCluster, tmp_path: Path
+) -> None:
+    url = own_cluster.url
+    first, second = tmp_path / "first.csv", tmp_path / "second.csv"
+    head = "sale_id,product_id,sold,units,price\n"
+    first.write_text(head + "".join(f"{n},{n % 3 + 19},2024-01-01,1,1\n" for n in range(1, 10)))
+    second.write_text(head + "10,1,2024-01-01,1,1\n")
+    order: dict[str, Any] = {
+        "url": url,
+        "table": "sales",
+        "options": {"max_rejects": "all", "orphans": {"product_id": "wait"}},
+    }
+
+    def waiting() -> None:
+        """Three of nine sales wait for product 21, which has come since."""
+        reset(url, star=False)
+        assert run_driver(order | {"source": str(first)}).returncode == 0
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute("insert into products values (21, 'late')")
+
+    def outcome() -> tuple[int, ...] | None:
+        with psycopg.connect(url) as connection:
+            return connection.execute(
+                "select (select count(*) from sales), (select count(distinct sale_id) from sales), "
+                "(select count(*) from penstock.rejects where status = 'waiting'), "
+                "(select count(*) from penstock.rejects where status = 'replayed'), "
+                "(select count(*) from penstock.rejects)"
+            ).fetchone()
+
+    waiting()
+    before = outcome()
+    assert before == (6, 6, 3, 0, 3)
+    clean = run_driver(order | {"source": str(second)})
+    steps = json.loads(clean.stdout)
+    assert outcome() == (10, 10, 0, 3, 3)
+    assert steps.count("copy") == 2, "the file's row, and those that waited"
+
+    for number, step in enumerate(steps):
+        waiting()
+        marker = tmp_path / "marker"
+        killed = run_driver(
+            order | {"source": str(second), "die_at": number, "marker": str(marker)}
+        )
+        assert killed.returncode == -9, f"{step}: {killed.stderr}"
+        nothing_left_behind(url)
+        assert outcome() == ((10, 10, 0, 3, 3) if step == "committed" else before), step
+        assert run_driver(order | {"source": str(second)}).returncode == 0
+        assert outcome() == (10, 10, 0, 3, 3), f"after {step}"
+        with psycopg.connect(url) as connection:
+            balanced = connection.execute(
+                "select bool_and(balanced) from penstock.balance"
+            ).fetchone()
+        assert balanced == (True,)

@@ -60,7 +60,13 @@ def clear(
             {
                 "target": where.label,
                 "cleared": [
-                    {"table": one.table, "rows": one.rows, "named": one.named} for one in cleared
+                    {
+                        "table": one.table,
+                        "rows": one.rows,
+                        "named": one.named,
+                        "superseded": one.superseded,
+                    }
+                    for one in cleared
                 ],
             }
         )

@@ -121,9 +121,9 @@ class Flags(InputFlags):
         list[str] | None,
         option(
             _HAPPENS,
-            "Rows whose parent is missing: COLUMN=quarantine (default), =placeholder (a marked "
-            "parent is made), =null, or with --lookup =unknown (-1); TABLE.COLUMN too; may be "
-            "repeated.",
+            "Rows whose parent is missing: COLUMN=quarantine (default), =wait (later loads try "
+            "them again), =placeholder (a marked parent is made), =null, or with --lookup "
+            "=unknown (-1); TABLE.COLUMN too; may be repeated.",
             "--orphans",
             metavar="RULE",
         ),

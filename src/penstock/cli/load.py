@@ -270,5 +270,5 @@ def _introduce(where: Database) -> None:
 
 def exit_code(results: list[LoadResult], flags: Flags) -> int:
     """0, or 3 where rows wait and nobody said that this is fine."""
-    waiting = any(result.quarantined for result in results)
+    waiting = any(result.quarantined or result.waited.refused for result in results)
     return answer.QUARANTINED if waiting and not flags.rejects_ok else answer.LOADED

@@ -37,6 +37,9 @@ def _table_of(found: Sequence[RejectGroup]) -> Table:
 
     first = found[0]
     title = f"{plain(str(first.table))}: {rows_text(first.table_rows)} {first.status}"
+    if first.status == "waiting" and first.table_awaiting:
+        title += f", {first.table_awaiting:,} for {'its' if first.table_rows == 1 else 'their'}"
+        title += " parents: later loads try again"
     table = Table(
         title=Text(title, "bold"),
         title_justify="left",
@@ -68,7 +71,7 @@ def print_reject(one: StoredReject) -> None:
     out = console()
     place = f"line {one.line:,}, record {one.record:,}" if one.line else f"record {one.record:,}"
     out.print(
-        Text.assemble((f"#{one.reject_id} ", "bold"), f"{plain(str(one.table))}, {one.status}")
+        Text.assemble((f"#{one.reject_id} ", "bold"), f"{plain(str(one.table))}, {_status(one)}")
     )
     grid = Table.grid(padding=(0, 2, 0, 0))
     grid.add_column(overflow="fold", max_width=30, style="dim")
@@ -96,6 +99,12 @@ def print_reject(one: StoredReject) -> None:
     show(grid)
 
 
+def _status(one: StoredReject) -> str:
+    if one.status == "waiting" and one.awaits_parent:
+        return "waiting for its parent: later loads try it again"
+    return one.status
+
+
 def _short(text: str) -> str:
     shown = plain(text[:_VALUE])
     return shown if len(text) <= _VALUE else f"{shown}... ({len(text):,} characters)"
@@ -119,6 +128,7 @@ def group_object(one: RejectGroup) -> dict[str, Any]:
         "status": one.status,
         "rows": one.rows,
         "table_rows": one.table_rows,
+        "awaiting_parent": one.awaiting,
         "first_seen": iso(one.first_seen),
         "last_seen": iso(one.last_seen),
         "sample": {
@@ -139,6 +149,7 @@ def reject_object(one: StoredReject) -> dict[str, Any]:
         "id": one.reject_id,
         "table": str(one.table),
         "status": one.status,
+        "awaits_parent": one.awaits_parent,
         "source": one.source,
         "record": one.record,
         "line": one.line,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Sequence
+from dataclasses import fields
 from typing import Any
 
 from rich.padding import Padding
@@ -62,6 +63,7 @@ def as_object(result: LoadResult) -> dict[str, Any]:
         "warnings": list(result.warnings),
         "dry_run": result.dry_run,
         "ddl": result.ddl,
+        "waited": {one.name: getattr(result.waited, one.name) for one in fields(result.waited)},
     }
 
 
@@ -101,6 +103,9 @@ def _lines(result: LoadResult, *, several: bool) -> Iterator[tuple[int, Text]]:
     for line in result.ddl.splitlines():
         yield 0, Text(plain(line), "dim" if line.lstrip().startswith("--") else "")
     yield 0, _balance(result)
+    if result.waited:
+        style = "yellow" if result.waited.waiting or result.waited.refused else "green"
+        yield 2, Text(str(result.waited), style)
     if result.strategy:
         own = f"{_pace(result.read, result.seconds)}; " if several else ""
         yield 2, Text(own + plain(result.strategy), "dim")
@@ -168,7 +173,7 @@ def _ending(results: Sequence[LoadResult], seconds: float, *, kept: bool) -> Ite
             return
         yield Text("Dry run: it was rolled back, nothing was changed.", "bold")
         return
-    waiting = sum(result.quarantined for result in results)
+    waiting = sum(result.quarantined + result.waited.refused for result in results)
     if not waiting:
         return
     rows = "1 row" if waiting == 1 else f"{waiting:,} rows"
@@ -176,7 +181,7 @@ def _ending(results: Sequence[LoadResult], seconds: float, *, kept: bool) -> Ite
         yield Text(f"{rows} refused, and kept nowhere: without --no-ledger they would wait.")
         return
     yield Text(f"{rows} {'waits' if waiting == 1 else 'wait'} in quarantine. Next:")
-    refusing = [result.table for result in results if result.quarantined]
+    refusing = [one.table for one in results if one.quarantined or one.waited.refused]
     table = f" {shlex.quote(plain(refusing[0]))}" if len(refusing) == 1 else ""
     yield Text(f"  penstock rejects list{table}", "bold")
     yield Text(f"  penstock rejects export rejects.csv{table}", "bold")

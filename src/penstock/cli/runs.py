@@ -139,8 +139,9 @@ _TABLES = 3
 
 
 def _what(past: PastRun) -> str:
-    named = ", ".join(past.tables[:_TABLES])
-    more = len(past.tables) - _TABLES
+    tables = list(dict.fromkeys(past.tables))  # rows that are tried again are loads of their own
+    named = ", ".join(tables[:_TABLES])
+    more = len(tables) - _TABLES
     return f"{past.kind} {named}{f' and {more} more' if more > 0 else ''}"
 
 

@@ -141,7 +141,7 @@ def require_ledger(connection: psycopg.Connection[Any]) -> None:
     """Make sure that there is a ledger to read, and that this role may.
 
     Raises:
-        TargetError: It is not installed, or not readable.
+        TargetError: It is not installed, not readable, or of an older Penstock.
     """
     try:
         found = install.revision(connection)
@@ -157,6 +157,7 @@ def require_ledger(connection: psycopg.Connection[Any]) -> None:
             "installs it, or: penstock migrate.",
             code="3F000",
         )
+    install.require_current(found)
 
 
 def runs(connection: psycopg.Connection[Any], limit: int = 20) -> list[PastRun]:

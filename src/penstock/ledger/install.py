@@ -15,7 +15,7 @@ _SQL = queries("penstock.ledger.sql", "ledger.sql")
 
 #: The newest revision; a test holds it against Alembic's own head, so that a load need not
 #: import Alembic to know that there is nothing to do.
-HEAD = "0001"
+HEAD = "0002"
 #: Key of the advisory lock under which the ledger is installed: two first loads may race.
 _LOCK = 7021886120452169325
 
@@ -63,6 +63,23 @@ def ensure(connection: psycopg.Connection[Any], conninfo: str) -> bool:
         )
     upgrade(conninfo)
     return True
+
+
+def require_current(found: Mapping[str, Any]) -> None:
+    """Refuse to go on with a ledger of an older Penstock, where nothing can be installed now.
+
+    Args:
+        found: As `revision` gives it.
+
+    Raises:
+        TargetError: Its revision is older than this Penstock needs.
+    """
+    if found["there"] and found["revision"] is not None and found["revision"] < HEAD:
+        raise TargetError(
+            f"The ledger (schema penstock) is at revision {found['revision']}, and this Penstock "
+            f"needs {HEAD}. Bring it up to date with: penstock migrate",
+            code="3F000",
+        )
 
 
 def missing_rights(connection: psycopg.Connection[Any]) -> list[str]:

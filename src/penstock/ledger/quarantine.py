@@ -82,6 +82,8 @@ class RejectGroup:
         line: Of the sample: its physical line, from 1; 0 where there is none.
         value: Of the sample: the raw text at fault; None for NULL.
         reason: Of the sample, in plain words.
+        awaiting: Rejects of the group that wait for their parents, and are tried again by loads.
+        table_awaiting: Such rejects of the table with this status, each counted once.
     """
 
     table: TableName
@@ -98,6 +100,8 @@ class RejectGroup:
     line: int
     value: str | None
     reason: str
+    awaiting: int
+    table_awaiting: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +135,7 @@ class StoredReject:
         closed_by: The load that closed it.
         discarded_by: Who discarded it.
         note: Why it was closed.
+        awaits_parent: True where it waits, or waited, for nothing but its parents.
     """
 
     reject_id: int
@@ -156,6 +161,7 @@ class StoredReject:
     closed_by: str | None
     discarded_by: str | None
     note: str | None
+    awaits_parent: bool
 
     @property
     def table(self) -> TableName:
@@ -212,6 +218,8 @@ def groups(
             line=row[12],
             value=row[13],
             reason=row[14],
+            awaiting=row[15],
+            table_awaiting=row[16],
         )
         for row in rows
     ]

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
 import polars as pl
 import psycopg
 from psycopg import sql
 
+from penstock.ledger.rows import copy_rows, mapped, without_nul
+from penstock.model.batch import LINE, ROW
 from penstock.model.table import TableName, TableSpec
 from penstock.postgres.encodings import Encoding, encoding_of
 from penstock.postgres.names import qualified
@@ -18,6 +20,8 @@ from penstock.postgres.queries import queries
 _SQL = queries("penstock.ledger.sql", "rejects.sql")
 
 _INTEGERS = ("int2", "int4", "int8")
+#: Codes of a row whose parent is missing, perhaps because it was refused itself.
+_ORPHANED = ["23503", "parent_refused"]
 
 
 def write(
@@ -26,6 +30,8 @@ def write(
     table: TableName,
     frames: Iterable[pl.DataFrame],
     origin: Callable[[int], tuple[str, int]],
+    *,
+    awaited: Collection[str] = (),
 ) -> int:
     """Keep refused rows as waiting; a row that waits already counts up. Gives how many there were.
 
@@ -36,8 +42,9 @@ def write(
         frames: Refused rows: `_row`, `_line`, `raw`, `values`, `columns`, `codes`, `reasons`,
             `bad`, `key`.
         origin: Gives the source's name and the record number of a `_row`.
+        awaited: Columns, as faults name them, whose missing parents are waited for.
     """
-    count = _incoming(connection, table, frames, origin)
+    count = _incoming(connection, table, frames, origin, awaited)
     connection.execute(_SQL["merge"], _of(load_id, table))
     connection.execute("drop table pg_temp.penstock_rejects_in")
     return count
@@ -51,34 +58,74 @@ def write_void(
     origin: Callable[[int], tuple[str, int]],
 ) -> int:
     """Keep refused rows of a load that was rolled back, to look at and export."""
-    count = _incoming(connection, table, frames, origin)
+    count = _incoming(connection, table, frames, origin, ())
     connection.execute(_SQL["void"], _of(load_id, table))
     connection.execute("drop table pg_temp.penstock_rejects_in")
     return count
 
 
 def supersede(connection: psycopg.Connection[Any], load_id: str, table: TableName) -> int:
-    """Resolve what waited for a table that this load emptied and filled; gives how many."""
-    return connection.execute(_SQL["supersede"], _of(load_id, table)).rowcount
+    """Resolve what waited for a table that this load emptied and filled.
+
+    Returns:
+        How many of them waited for their parents.
+    """
+    return sum(row[0] for row in connection.execute(_SQL["supersede"], _of(load_id, table)))
 
 
-def waiting_without_row(connection: psycopg.Connection[Any], spec: TableSpec) -> list[int]:
+def replace(connection: psycopg.Connection[Any], load_id: str, ids: Sequence[int]) -> int:
+    """Resolve those of these rejects that this load did not meet again; gives how many."""
+    if not ids:
+        return 0
+    return connection.execute(_SQL["replace"], {"load_id": load_id, "ids": list(ids)}).rowcount
+
+
+def overtake(connection: psycopg.Connection[Any], load_id: str, table: TableName) -> int:
+    """Of rows with one key that wait for their parents, keep the newest, which this load met.
+
+    Returns:
+        How many others were resolved.
+    """
+    return connection.execute(_SQL["overtaken"], _of(load_id, table)).rowcount
+
+
+def cleared(connection: psycopg.Connection[Any], table: TableName) -> int:
+    """Resolve what waited for its parents in a table that was emptied; gives how many."""
+    return connection.execute(
+        _SQL["cleared"], {"schema": table.schema, "table": table.table}
+    ).rowcount
+
+
+def any_key_waits(connection: psycopg.Connection[Any], spec: TableSpec) -> bool:
+    """Are there rejects of the table that a load may resolve by bringing their key?"""
+    of = {"schema": spec.name.schema, "table": spec.name.table}
+    row = connection.execute(_SQL["waiting_keys"], of).fetchone()
+    return spec.primary_key is not None and row is not None and bool(row[0])
+
+
+def waiting_without_row(
+    connection: psycopg.Connection[Any], spec: TableSpec, *, awaiting: bool
+) -> list[int]:
     """Ids of waiting rejects whose key is readable and not in the table now.
 
     Asked before a load: those whose key is there after it were resolved by it.
+
+    Args:
+        connection: In the transaction of the data.
+        spec: The table.
+        awaiting: True: also of rows that wait for their parents.
     """
     name = spec.name
-    row = connection.execute(
-        _SQL["waiting_keys"], {"schema": name.schema, "table": name.table}
-    ).fetchone()
-    if spec.primary_key is None or row is None or not row[0]:
+    if spec.primary_key is None:
         return []
     found = connection.execute(
         sql.SQL(
             "select r.reject_id from penstock.rejects r where r.schema_name = {schema} "
             "and r.table_name = {name} and r.status = 'waiting' and r.key is not null "
-            "and cardinality(r.key) = {parts} and not exists (select from {table} t where {same})"
+            "and cardinality(r.key) = {parts} and (not r.awaits_parent or {awaiting}) "
+            "and not exists (select from {table} t where {same})"
         ).format(
+            awaiting=sql.Literal(awaiting),
             schema=sql.Literal(name.schema),
             name=sql.Literal(name.table),
             parts=sql.Literal(len(spec.primary_key.columns)),
@@ -92,23 +139,70 @@ def waiting_without_row(connection: psycopg.Connection[Any], spec: TableSpec) ->
 def resolve(
     connection: psycopg.Connection[Any], load_id: str, spec: TableSpec, ids: Sequence[int]
 ) -> int:
-    """Resolve those of these rejects whose key is in the table now; gives how many."""
+    """Resolve those of these rejects whose key is in the table now.
+
+    Returns:
+        How many of them waited for their parents.
+    """
     if not ids:
         return 0
-    return connection.execute(
-        sql.SQL(
-            "update penstock.rejects r set status = 'resolved', closed_by = {load}::uuid, "
-            "closed_at = clock_timestamp(), note = 'a later load brought the row' "
-            "where r.reject_id = any ({ids}) and r.status = 'waiting' "
-            "and r.last_load <> {load}::uuid and exists (select from {table} t where {same})"
-        ).format(
-            load=sql.Literal(load_id),
-            table=qualified(spec.name),
-            same=_key_is(spec),
-            # No parameter: a per cent sign in a name would be taken for one.
-            ids=sql.Literal(list(ids)),
+    # No parameter: a per cent sign in a name would be taken for one.
+    return _resolve(
+        connection,
+        load_id,
+        sql.SQL("r.reject_id = any ({}) and exists (select from {} t where {})").format(
+            sql.Literal(list(ids)), qualified(spec.name), _key_is(spec)
         ),
-    ).rowcount
+    )
+
+
+def resolve_brought(
+    connection: psycopg.Connection[Any], load_id: str, spec: TableSpec, brought: sql.Composable
+) -> int:
+    """Resolve the rejects whose key is that of a row of the table that this load brought.
+
+    Also where the table had it before, and the load updated it or found it equal.
+
+    Args:
+        connection: In the transaction of the data, the table filled.
+        load_id: The load.
+        spec: The table, with a primary key.
+        brought: A condition on the table's row `t`.
+
+    Returns:
+        How many of them waited for their parents.
+    """
+    return _resolve(
+        connection,
+        load_id,
+        sql.SQL(
+            "r.schema_name = {} and r.table_name = {} and r.key is not null "
+            "and cardinality(r.key) = {} and exists (select from {} t where {} and {})"
+        ).format(
+            sql.Literal(spec.name.schema),
+            sql.Literal(spec.name.table),
+            sql.Literal(len(spec.primary_key.columns if spec.primary_key else ())),
+            qualified(spec.name),
+            _key_is(spec),
+            brought,
+        ),
+    )
+
+
+def _resolve(connection: psycopg.Connection[Any], load_id: str, which: sql.Composable) -> int:
+    # Two loads take them in one order; what another one has closed meanwhile is left alone.
+    rows = connection.execute(
+        sql.SQL(
+            "with found as (select r.reject_id from penstock.rejects r where {which} "
+            "and r.status = 'waiting' and r.last_load <> {load}::uuid "
+            "order by r.reject_id for update) "
+            "update penstock.rejects r set status = 'resolved', closed_by = {load}::uuid, "
+            "closed_at = clock_timestamp(), note = case when r.awaits_parent then 'superseded: ' "
+            "else '' end || 'a later load brought the row' "
+            "from found where r.reject_id = found.reject_id returning r.awaits_parent"
+        ).format(which=which, load=sql.Literal(load_id))
+    )
+    return sum(row[0] for row in rows)
 
 
 def _key_is(spec: TableSpec) -> sql.Composed:
@@ -137,6 +231,7 @@ def _incoming(
     table: TableName,
     frames: Iterable[pl.DataFrame],
     origin: Callable[[int], tuple[str, int]],
+    awaited: Collection[str],
 ) -> int:
     connection.execute(_SQL["incoming"])
     encoding = encoding_of(connection)
@@ -147,38 +242,56 @@ def _incoming(
         cursor.copy("copy pg_temp.penstock_rejects_in from stdin") as copy,
     ):
         for frame in frames:
-            for row, line, raw, values, columns, codes, reasons, bad, key in frame.iter_rows():
-                source, record = origin(row)
-                mark = _fingerprint(table, raw, values, met)
-                if encoding is not None:
-                    source, key = encoding.shown(source), _held(key, encoding)
-                    values = None if values is None else encoding.in_json(values)
-                of_row = [mark, source, record, line, raw, values]
-                of_faults = [columns, codes, as_kept(reasons, encoding), as_kept(bad, encoding)]
-                copy.write_row([*of_row, *of_faults, None if _has_nul(key) else key])
-                count += 1
+            pairs = zip(frame["raw"], frame["values"], strict=True)
+            marks = [_fingerprint(table, raw, values, met) for raw, values in pairs]
+            origins = [origin(row) for row in frame[ROW]]
+            rows = frame.select(
+                pl.Series("mark", marks, dtype=pl.Binary),
+                pl.Series("source", [source for source, _ in origins], dtype=pl.String),
+                pl.Series("record", [record for _, record in origins], dtype=pl.Int64),
+                *(LINE, "raw", "values", "columns", "codes", "reasons", "bad", "key"),
+                waits=waits(awaited),
+            )
+            copy_rows(connection, copy, as_kept(rows, encoding))
+            count += frame.height
     return count
 
 
-def _has_nul(texts: Sequence[str | None] | None) -> bool:
-    return any("\0" in text for text in texts or () if text)
+def waits(awaited: Collection[str]) -> pl.Expr:
+    """True for refused rows that lack nothing but parents that are waited for."""
+    lacking = pl.col("codes").list.eval(pl.element().is_in(_ORPHANED)).list.all()
+    return lacking & pl.col("columns").list.eval(pl.element().is_in(list(awaited))).list.all()
 
 
-def as_kept(texts: Sequence[str | None], encoding: Encoding | None) -> Sequence[str | None]:
-    r"""The texts as the ledger can hold them; `raw` has them as they were.
+def as_kept(rows: pl.DataFrame, encoding: Encoding | None) -> pl.DataFrame:
+    r"""Refused rows as the ledger can hold them; `raw` has them as they were.
 
-    NUL, which PostgreSQL never holds, is `\x00`; what its encoding lacks is `\u20ac`.
+    NUL, which PostgreSQL never holds, is `\x00`; what its encoding lacks is `\u20ac`. A key with
+    either is unknown: no load can bring it.
     """
-    if _has_nul(texts):
-        texts = [None if text is None else text.replace("\0", "\\x00") for text in texts]
+    kept = rows.with_columns(without_nul("reasons"), without_nul("bad"))
+    if "key" in rows.columns:
+        spoilt = pl.col("key").list.eval(pl.element().str.contains("\0", literal=True)).list.any()
+        kept = kept.with_columns(key=pl.when(~spoilt.fill_null(value=False)).then("key"))
     if encoding is None:
-        return texts
-    return [None if text is None else encoding.shown(text) for text in texts]
+        return kept
+    for name in ("reasons", "bad"):
+        told = [[_shown(text, encoding) for text in texts] for texts in kept[name]]
+        kept = mapped(kept, name, told)
+    if "key" not in rows.columns:
+        return kept
+    kept = mapped(kept, "source", [encoding.shown(text) for text in kept["source"]])
+    values = [None if text is None else encoding.in_json(text) for text in kept["values"]]
+    keys = [None if key is None else _held(list(key), encoding) for key in kept["key"]]
+    return mapped(mapped(kept, "values", values), "key", keys)
 
 
-def _held(key: Sequence[str] | None, encoding: Encoding) -> Sequence[str] | None:
-    """The key, unless the encoding cannot hold it: then no load can bring it either."""
-    return None if any(encoding.shown(text) != text for text in key or ()) else key
+def _shown(text: str | None, encoding: Encoding) -> str | None:
+    return None if text is None else encoding.shown(text)
+
+
+def _held(key: Sequence[str], encoding: Encoding) -> Sequence[str] | None:
+    return None if any(encoding.shown(text) != text for text in key) else key
 
 
 def _fingerprint(table: TableName, raw: bytes, values: str | None, met: dict[bytes, int]) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, LiteralString
 
@@ -10,15 +10,14 @@ import polars as pl
 import psycopg
 
 from penstock.ledger.quarantine import Selection, texts_of
-from penstock.ledger.rejects import as_kept
+from penstock.ledger.rejects import as_kept, waits
+from penstock.ledger.rows import copy_rows
 from penstock.model.batch import ROW
 from penstock.model.table import TableName
 from penstock.postgres.encodings import encoding_of, holdable
 from penstock.postgres.queries import queries
 
 _SQL = queries("penstock.ledger.sql", "replays.sql")
-#: An entry of a load's options that is none of `load_table`: columns that came typed.
-TYPED = "typed"
 _SELECTED = queries("penstock.ledger.sql", "quarantine.sql")["selected"]
 
 
@@ -32,6 +31,7 @@ class Replayable:
         status: Of `quarantine.STATUSES`.
         values: Source column -> text, in the source's order; None where it could not be split.
         options: How the load that last met it was told to read: JSON of `load_table`'s options.
+        has_key: True where the row's key is known.
     """
 
     reject_id: int
@@ -39,12 +39,24 @@ class Replayable:
     status: str
     values: Mapping[str, str | None] | None
     options: str
+    has_key: bool
 
 
 def replayable(connection: psycopg.Connection[Any], selection: Selection) -> list[Replayable]:
     """The rejects that are meant, in the order of their numbers."""
     parts: list[LiteralString] = [_SQL["sources"], _SELECTED, _SQL["sources_ordered"]]
-    rows = connection.execute("\n".join(parts), selection.parameters()).fetchall()
+    return _found(connection, parts, selection.parameters())
+
+
+def awaiting(connection: psycopg.Connection[Any], table: TableName) -> list[Replayable]:
+    """What waits for its parents in a table, in the order of its numbers."""
+    parts: list[LiteralString] = [_SQL["sources"], _SQL["awaiting"], _SQL["sources_ordered"]]
+    return _found(connection, parts, {"schema": table.schema, "table": table.table})
+
+
+def _found(
+    connection: psycopg.Connection[Any], parts: list[LiteralString], said: Mapping[str, Any]
+) -> list[Replayable]:
     return [
         Replayable(
             reject_id=row[0],
@@ -52,8 +64,9 @@ def replayable(connection: psycopg.Connection[Any], selection: Selection) -> lis
             status=row[3],
             values=None if row[4] is None else texts_of(row[4]),
             options=row[5] or "{}",
+            has_key=row[6],
         )
-        for row in rows
+        for row in connection.execute("\n".join(parts), said)
     ]
 
 
@@ -65,9 +78,18 @@ def together(
     return [(TableName(schema, table), options) for schema, table, options in rows]
 
 
-def hold(connection: psycopg.Connection[Any], ids: Sequence[int]) -> set[int]:
-    """Those of these rejects that wait, locked until the transaction ends."""
-    return {row[0] for row in connection.execute(_SQL["lock"], {"ids": list(ids)})}
+def hold(
+    connection: psycopg.Connection[Any], ids: Sequence[int], *, free: bool = False
+) -> set[int]:
+    """Those of these rejects that wait, locked until the transaction ends.
+
+    Args:
+        connection: In the transaction of the data.
+        ids: The rejects.
+        free: True: those that another session holds are left out, instead of waited for.
+    """
+    lock = _SQL["lock_free" if free else "lock"]
+    return {row[0] for row in connection.execute(lock, {"ids": list(ids)})}
 
 
 def finish(
@@ -76,8 +98,11 @@ def finish(
     held: Mapping[int, int],
     refused: Iterable[pl.DataFrame],
     note: str,
-) -> int:
-    """Close what was loaded, and keep what was refused again waiting; gives how many were closed.
+    *,
+    awaited: Collection[str] = (),
+    by_itself: bool = False,
+) -> tuple[int, int]:
+    """Close what was loaded, and keep what was refused again waiting.
 
     Args:
         connection: In the transaction of the data.
@@ -85,7 +110,13 @@ def finish(
         held: `_row` -> the reject that it is.
         refused: Refused rows in the form of the spool.
         note: From where they were replayed.
+        awaited: Columns whose missing parents the rows go on to wait for.
+        by_itself: True where a load tries rows again by itself.
+
+    Returns:
+        How many were closed, and how many wait for their parents on.
     """
+    waiting = 0
     connection.execute(_SQL["incoming"])
     encoding = encoding_of(connection)
     with (
@@ -93,16 +124,22 @@ def finish(
         cursor.copy("copy pg_temp.penstock_refused_again from stdin") as copy,
     ):
         for frame in refused:
-            faults = frame.select(ROW, "columns", "codes", "reasons", "bad")
-            for row, columns, codes, reasons, bad in faults.iter_rows():
-                told = [as_kept(reasons, encoding), as_kept(bad, encoding)]
-                copy.write_row([held[row], columns, codes, *told])
-    connection.execute(_SQL["refused_again"], {"load_id": load_id})
+            rejects = [held[row] for row in frame[ROW]]
+            rows = frame.select(
+                pl.Series("reject", rejects, dtype=pl.Int64),
+                *("columns", "codes", "reasons", "bad"),
+                waits=waits(awaited),
+            )
+            copy_rows(connection, copy, as_kept(rows, encoding))
+            waiting += int(rows["waits"].sum())
+    connection.execute(_SQL["refused_again"], {"load_id": load_id, "by_itself": by_itself})
     parameters = {
         "load_id": load_id,
         "ids": list(held.values()),
         "note": holdable(connection, note),
     }
     closed = connection.execute(_SQL["replayed"], parameters).rowcount
+    if not by_itself:
+        connection.execute(_SQL["overtaken"], parameters)
     connection.execute("drop table pg_temp.penstock_refused_again")
-    return closed
+    return closed, waiting

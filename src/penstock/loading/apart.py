@@ -22,6 +22,7 @@ from penstock.loading.group import as_group, kind_of
 from penstock.loading.load import options_from
 from penstock.loading.validate import Validator
 from penstock.model.batch import LINE, ROW
+from penstock.model.options import TYPED
 from penstock.model.table import Column, TableName
 from penstock.postgres.catalog import read_spec
 
@@ -91,7 +92,7 @@ def _groups(found: Sequence[Replayable], column: Column) -> list[tuple[str, int]
     schema = {column.name: pl.String(), ROW: pl.Int64(), LINE: pl.Int64()}
     for (text, source), rows in alike.items():
         stored = dict(told[text])
-        typed = (column.name,) if source in stored.pop(replays.TYPED, ()) else ()
+        typed = (column.name,) if source in stored.pop(TYPED, ()) else ()
         validator = Validator(
             [replace(column, nullable=True)], options_from(**stored).grammar, typed
         )

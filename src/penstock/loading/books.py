@@ -11,7 +11,7 @@ from penstock.loading.prepare import Prepared
 from penstock.loading.spool import Spool
 from penstock.model.batch import file_of, record_of
 from penstock.model.options import LoadMode, LoadOptions
-from penstock.model.result import LoadResult
+from penstock.model.result import LoadResult, Waited
 
 #: `truncate` refuses to leave less than this share of the rows.
 _SHRINK = 0.5
@@ -33,6 +33,8 @@ class TableBooks:
         seconds: That filling the table took.
         files: Name, sha256 and bytes of each file that was read.
         open_rejects: Ids of rejects that wait for a row that was not there before the load.
+        keys_wait: True where rejects wait whose key the load may bring again.
+        superseded: Rows that waited for their parents, and whose place rows of the load took.
     """
 
     def __init__(self, prepared: Prepared, options: LoadOptions, spool: Spool) -> None:
@@ -46,6 +48,8 @@ class TableBooks:
         self.seconds = 0.0
         self.files: list[tuple[str, str, int]] = []
         self.open_rejects: list[int] = []
+        self.keys_wait = False
+        self.superseded = 0
         self._options = options
 
     def origin(self, row: int) -> tuple[str, int]:
@@ -133,6 +137,21 @@ class TableBooks:
             warnings=(*self.prepared.warnings, *self.filled.warnings),
             dry_run=self._options.dry_run,
             ddl=self.prepared.ddl,
+            waited=self._waited(),
+        )
+
+    def _waited(self) -> Waited:
+        replaying = self.prepared.replaying
+        if not self.prepared.retry_of or replaying is None:
+            return Waited(superseded=self.superseded)
+        return Waited(
+            tried=self.client.read,
+            inserted=self.filled.inserted,
+            updated=self.filled.updated,
+            unchanged=self.filled.unchanged,
+            ignored=self.filled.ignored,
+            waiting=replaying.waiting,
+            refused=self.refused - replaying.waiting,
         )
 
 

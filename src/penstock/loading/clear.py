@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 from psycopg import sql
 
 from penstock.errors import TargetError
-from penstock.ledger import files, install
+from penstock.ledger import files, install, rejects
 from penstock.model.table import TableName, TableSpec
 from penstock.postgres.catalog import read_spec, read_table
 from penstock.postgres.connection import target_of, translated
@@ -31,14 +31,19 @@ class Cleared:
         table: Schema-qualified where the schema is not `public`.
         rows: Rows that it had.
         named: False where `cascade` brought it in.
+        superseded: Refused rows that waited for their parents; they would come again with their
+            files, and are closed.
     """
 
     table: str
     rows: int
     named: bool
+    superseded: int = 0
 
     def __str__(self) -> str:
-        return f"{self.table}: {self.rows:,} deleted"
+        text = f"{self.table}: {self.rows:,} deleted"
+        waited = f"; rows that waited: {self.superseded:,} superseded"
+        return f"{text}{waited}" if self.superseded else text
 
 
 def clear_tables(
@@ -77,8 +82,10 @@ def clear_tables(
             cleared = _clear(connection, named, others, lock_timeout)
             if install.revision(connection)["there"]:
                 _check_rights(connection)
-                for spec in (*named, *others):
+                for place, spec in enumerate((*named, *others)):
                     files.forget(connection, spec.name)
+                    superseded = rejects.cleared(connection, spec.name)
+                    cleared[place] = replace(cleared[place], superseded=superseded)
             if not target.joined:
                 connection.commit()
         except psycopg.Error as error:

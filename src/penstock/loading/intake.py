@@ -18,7 +18,7 @@ from penstock.loading.group import GroupFilter
 from penstock.loading.inputs import Input
 from penstock.loading.late import Ascending, LateRows
 from penstock.loading.parents import Parents, orphans, refused_too
-from penstock.loading.refusals import refused_rows
+from penstock.loading.refusals import ReadableKey, refused_rows
 from penstock.loading.refused_keys import RefusedKeys
 from penstock.loading.spool import Spool
 from penstock.loading.validate import Checked, Lookup, Validator
@@ -97,6 +97,7 @@ class Intake:
         staged: bool,
         hold_back: str | None,
         encoding: Encoding | None,
+        key: ReadableKey | None,
         watch: RefusedKeys | None = None,
         ascending: Ascending | None = None,
         lookups: Mapping[str, Lookup] | None = None,
@@ -115,6 +116,7 @@ class Intake:
         self.groups = groups
         self._lookups = lookups or {}
         self._encoding = encoding
+        self._key = key
         # All inputs supply the same columns; the order of the first one holds.
         self._order = [column.name for column in inputs[0][1].columns]
         self.columns = [STAGED_ROW, *self._order] if staged else list(self._order)
@@ -206,7 +208,7 @@ class Intake:
         for name, count in checked.changes.items():
             self.books.change(name, count)
         if checked.bad.height:
-            self.spool.add(refused_rows(batch, checked.bad, checked.faults, by_target, self._spec))
+            self.spool.add(refused_rows(batch, checked.bad, checked.faults, by_target, self._key))
         good = checked.good
         if self.groups is not None:
             good = self._refused(batch, good, self.groups.faults(good), by_target)
@@ -221,7 +223,7 @@ class Intake:
         lost = good.get_column(ROW).is_in(faults.get_column(ROW).implode())
         place = batch.frame.select(ROW, LINE).with_row_index("position")
         bad = place.join(good.filter(lost).select(ROW), on=ROW, how="semi", maintain_order="left")
-        self.spool.add(refused_rows(batch, bad, faults, by_target, self._spec))
+        self.spool.add(refused_rows(batch, bad, faults, by_target, self._key))
         if self.watch is not None:
             self.watch.see_typed(good.filter(lost))
         return good.filter(~lost)

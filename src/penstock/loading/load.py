@@ -27,7 +27,9 @@ from penstock.loading.prepare import Prepared, prepare
 from penstock.loading.star import StarFile, in_order, match_files
 from penstock.loading.steps import Step
 from penstock.loading.unit import Unit
+from penstock.loading.waited import with_retries
 from penstock.model.options import (
+    TYPED,
     Budget,
     CsvOptions,
     ExcelOptions,
@@ -106,6 +108,11 @@ def options_from(**given: Any) -> LoadOptions:
     if unknown:
         raise UsageError(f"There is no option {', '.join(unknown)}")
     return LoadOptions(csv=CsvOptions(**csv), grammar=Grammar(**grammar), **given)
+
+
+def options_told(told: Mapping[str, Any]) -> LoadOptions:
+    """`LoadOptions` from those that the ledger keeps of a load (`LoadOptions.written`)."""
+    return options_from(**{name: value for name, value in told.items() if name != TYPED})
 
 
 def _of_formats(given: dict[str, Any]) -> dict[str, Any]:
@@ -274,7 +281,8 @@ def load_into(
         tables = []
         for name, source in pairs:
             inputs: list[Input] = inputs_of(source, chosen, folder)
-            tables.append(prepare(target.connection, name, inputs, chosen, ledger=chosen.ledger))
+            main = prepare(target.connection, name, inputs, chosen, ledger=chosen.ledger)
+            tables += with_retries(target.connection, main, chosen, options_told)
         return tables
 
     return carry_out(target, plan, options, run)
@@ -310,9 +318,12 @@ def carry_out(
             if install.ensure(connection, target.conninfo):
                 said.append("installed the ledger (schema penstock) in this database")
             connection.rollback()
-        elif options.ledger and not install.revision(connection)["there"]:
-            options = replace(options, ledger=False)
-            said.append("this database has no ledger: nothing is recorded (penstock migrate)")
+        elif options.ledger:
+            found = install.revision(connection)
+            install.require_current(found)
+            if not found["there"]:
+                options = replace(options, ledger=False)
+                said.append("this database has no ledger: nothing is recorded (penstock migrate)")
         observer.step(Step.PLAN)
         with ExitStack() as stack:
             folder = _private_folder(stack)

@@ -18,6 +18,7 @@ from penstock.ledger import files, rejects, runs
 from penstock.ledger.runs import RunRecord
 from penstock.loading.books import TableBooks
 from penstock.loading.prepare import Prepared
+from penstock.loading.tableload import TableLoad
 from penstock.model.options import LoadMode, LoadOptions
 from penstock.model.result import LoadResult
 from penstock.model.table import TableName
@@ -59,29 +60,34 @@ class Recorder:
                 self._run,
                 prepared.load_id,
                 table=prepared.spec.name,
-                mode=self._options.mode.value,
+                mode=prepared.reading.mode.value,
                 sources=[one.name for one, _ in prepared.inputs],
                 options=prepared.written,
             )
 
     def write_rejects(
-        self, connection: psycopg.Connection[Any], tables: Sequence[TableBooks]
+        self, connection: psycopg.Connection[Any], loads: Sequence[TableLoad]
     ) -> None:
         """Keep the refused rows, in the transaction of the data."""
         if not self._on:
             return
-        for books in tables:
-            load_id, name = books.prepared.load_id, books.prepared.spec.name
-            replaying = books.prepared.replaying
-            if replaying is not None:
-                replaying.finish(connection, load_id, books.spool.frames())
+        for load in loads:
+            books, prepared = load.books, load.prepared
+            load_id, name, awaited = prepared.load_id, prepared.spec.name, prepared.awaited
+            if prepared.replaying is not None:
+                prepared.replaying.finish(connection, load_id, books.spool.frames(), awaited)
             elif books.spool.rows:
-                rejects.write(connection, load_id, name, books.spool.frames(), books.origin)
-            if self._options.mode is LoadMode.TRUNCATE and books.prepared.inputs:
-                rejects.supersede(connection, load_id, name)
-        for books in tables:  # when each replay has closed its own
-            spec = books.prepared.spec
-            rejects.resolve(connection, books.prepared.load_id, spec, books.open_rejects)
+                frames = books.spool.frames()
+                rejects.write(connection, load_id, name, frames, books.origin, awaited=awaited)
+            if self._options.mode is LoadMode.TRUNCATE and prepared.inputs:
+                books.superseded += rejects.supersede(connection, load_id, name)
+            books.superseded += rejects.replace(connection, load_id, prepared.replaces)
+        for load in loads:  # when each replay has closed its own
+            load.resolve()
+            prepared = load.prepared
+            if prepared.awaited and self._options.mode in (LoadMode.UPSERT, LoadMode.SYNC):
+                overtaken = rejects.overtake(connection, prepared.load_id, prepared.spec.name)
+                load.books.superseded += overtaken
 
     def succeeded(
         self,
@@ -135,7 +141,10 @@ class Recorder:
                     deleted=0,
                     inferred=0,
                 ),
-                list(books.spool.first_of_each()) if books.spool.rows else [],
+                # What waits already is no new reject.
+                list(books.spool.first_of_each())
+                if books.spool.rows and not books.prepared.retry_of
+                else [],
                 books.origin,
             )
             for books in tables

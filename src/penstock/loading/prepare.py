@@ -63,6 +63,11 @@ class Prepared:
         replaying: The rejects that the input's rows are; None where they come from a source.
         change: What the load makes of the table before it fills it.
         group: The column whose values make groups of rows; None: each row stands for itself.
+        retry_of: The load after which these rows, which waited for their parents, are tried
+            again; empty for every other load.
+        told: What `written` gives, where rows are tried again: as the ledger had it.
+        replaces: Rejects that wait for their parents in a part of the table that the load fills
+            anew.
     """
 
     spec: TableSpec
@@ -79,10 +84,24 @@ class Prepared:
     replaying: Replaying | None = None
     change: TableChange | None = None
     group: Column | None = None
+    retry_of: str = ""
+    told: Mapping[str, Any] | None = None
+    replaces: tuple[int, ...] = ()
+
+    @property
+    def awaited(self) -> frozenset[str]:
+        """Columns, as reasons name them, whose missing parents are waited for."""
+        said = self.reading.orphans
+        looked_up = {name for name in self.reading.lookups if said.get(name) is OrphanPolicy.WAIT}
+        keys = {key.name: ", ".join(key.columns) for key in self.spec.foreign_keys}
+        waits = {name for name, policy in self.policies.items() if policy is OrphanPolicy.WAIT}
+        return frozenset(looked_up | {keys[name] for name in waits})
 
     @property
     def written(self) -> dict[str, Any]:
         """How the values are written, as options of `load_table`."""
+        if self.told is not None:
+            return dict(self.told)
         return self.reading.written({name for one, _ in self.inputs for name in one.typed})
 
     @property
@@ -157,6 +176,7 @@ def prepare(
         change = planned(connection, table, inputs, options)
     spec = read_table(connection, table) if change is None else change.spec
     check_target(spec, options)
+    _check_wait(options)
     known = [column.name for column in spec.columns]
     names = tuple(one.name for one in inputs)
     kept: list[Input] = list(inputs)
@@ -193,6 +213,29 @@ def prepare(
         change=change,
         group=group,
     )
+
+
+def _check_wait(options: LoadOptions) -> None:
+    """Can rows wait for their parents?
+
+    Raises:
+        UsageError: Not in this mode, or nowhere.
+    """
+    waits = [name for name, policy in options.orphans.items() if policy is OrphanPolicy.WAIT]
+    if waits and not options.ledger:
+        raise UsageError(
+            f"--orphans {waits[0]}=wait: rows wait in the ledger, and this load has none"
+        )
+    if waits and options.group:
+        raise UsageError(
+            f"--group {options.group} and --orphans {waits[0]}=wait do not go together: a row that "
+            "is tried again by itself would come without its group. Leave out one of them."
+        )
+    if waits and options.mode is LoadMode.SCD2:
+        raise UsageError(
+            f"--orphans {waits[0]}=wait is not for the mode scd2: a row that comes late is a "
+            "version of another day. Leave it out; what is refused waits to be loaded again."
+        )
 
 
 def _key(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import polars as pl
 
 from penstock.loading.inputs import Origin
 from penstock.loading.spool import SCHEMA
 from penstock.model.batch import LINE, ROW, Batch
+from penstock.model.options import Grammar, LoadOptions
 from penstock.model.table import TableSpec
 
 #: How a key's raw text must look to be compared with the table later; other keys stay unknown.
@@ -23,6 +25,40 @@ _PLAIN: Mapping[str, str] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class ReadableKey:
+    """A primary key whose raw texts say which row they mean.
+
+    Attributes:
+        patterns: Column -> how a text of it must look.
+        null: Texts that mean NULL.
+        trim: True: blanks around a text are not of the value.
+    """
+
+    patterns: Mapping[str, str]
+    null: tuple[str, ...]
+    trim: bool
+
+
+def readable_key(spec: TableSpec, reading: LoadOptions) -> ReadableKey | None:
+    """The table's primary key, where the texts of the input are those that the table shows.
+
+    They are not where a column is looked up, or a date is written in a form of its own.
+    """
+    grammar = reading.grammar
+    if spec.primary_key is None:
+        return None
+    patterns = {}
+    for name in spec.primary_key.columns:
+        base = spec.column(name).base
+        if name in reading.lookups or base not in _PLAIN:
+            return None
+        if base == "date" and grammar.dates != Grammar().dates:
+            return None
+        patterns[name] = _PLAIN[base]
+    return ReadableKey(patterns, grammar.null, grammar.trim)
+
+
 #: Stands for the refused value in a reason that is made before the row is read again; a character
 #: that no text of people has (Unicode, private use).
 VALUE = "\ue000"
@@ -33,7 +69,7 @@ def refused_rows(
     bad: pl.DataFrame,
     faults: pl.DataFrame,
     by_target: Mapping[str, str],
-    spec: TableSpec,
+    key: ReadableKey | None,
 ) -> pl.DataFrame:
     """Refused rows of a batch in the form of the spool, in input order.
 
@@ -42,21 +78,21 @@ def refused_rows(
         bad: `position` in the batch's frame, `_row`, `_line`.
         faults: `_row`, `column`, `code`, `reason`, `value`; one row a fault.
         by_target: Target column -> source column.
-        spec: The target.
+        key: The target's, where it can be read.
     """
     bad = bad.sort("position")
     source = batch.frame[bad["position"]].drop(ROW, LINE)
     rows = bad.select(ROW, LINE).with_columns(
         raw=pl.Series(batch.raw(bad["position"].to_list()), dtype=pl.Binary)
     )
-    return _joined(rows, source, faults, by_target, spec)
+    return _joined(rows, source, faults, by_target, key)
 
 
 def refused_later(
     origins: Mapping[int, Origin],
     faults: pl.DataFrame,
     by_target: Mapping[str, str],
-    spec: TableSpec,
+    key: ReadableKey | None,
 ) -> pl.DataFrame:
     """Refused rows that the database found, in the form of the spool, in input order.
 
@@ -64,7 +100,7 @@ def refused_later(
         origins: `_row` -> line, raw bytes and source texts, read again.
         faults: `_row`, `column`, `code`, `reason`; `VALUE` in a reason stands for the row's value.
         by_target: Target column -> source column.
-        spec: The target.
+        key: The target's, where it can be read.
     """
     order = sorted(origins)
     rows = pl.DataFrame(
@@ -92,7 +128,7 @@ def refused_later(
     faults = faults.with_columns(
         pl.Series("value", values, dtype=pl.String), pl.Series("reason", reasons, dtype=pl.String)
     )
-    return _joined(rows, source, faults, by_target, spec)
+    return _joined(rows, source, faults, by_target, key)
 
 
 def _joined(
@@ -100,7 +136,7 @@ def _joined(
     source: pl.DataFrame,
     faults: pl.DataFrame,
     by_target: Mapping[str, str],
-    spec: TableSpec,
+    key: ReadableKey | None,
 ) -> pl.DataFrame:
     gathered = faults.group_by(ROW, maintain_order=True).agg(
         columns="column", codes="code", reasons="reason", bad="value"
@@ -108,27 +144,25 @@ def _joined(
     return (
         rows.with_columns(
             values=source.select(pl.struct(pl.all()).struct.json_encode()).to_series(),
-            key=_keys(source, by_target, spec),
+            key=_keys(source, by_target, key),
         )
         .join(gathered, on=ROW, how="left", maintain_order="left")
         .select(*SCHEMA)
     )
 
 
-def _keys(source: pl.DataFrame, by_target: Mapping[str, str], spec: TableSpec) -> pl.Series:
+def _keys(source: pl.DataFrame, by_target: Mapping[str, str], key: ReadableKey | None) -> pl.Series:
     """The primary key's raw texts, where each is plainly readable."""
-    primary = spec.primary_key
-    none = pl.repeat(None, source.height, dtype=pl.List(pl.String), eager=True)
-    if primary is None or any(name not in by_target for name in primary.columns):
-        return none
+    if key is None or any(name not in by_target for name in key.patterns):
+        return pl.repeat(None, source.height, dtype=pl.List(pl.String), eager=True)
     texts, plain = [], []
-    for name in primary.columns:
-        pattern = _PLAIN.get(spec.column(name).base)
-        if pattern is None:
-            return none
+    for name, pattern in key.patterns.items():
         text = pl.col(by_target[name]).cast(pl.String)
         texts.append(text)
         plain.append(text.str.contains(pattern).fill_null(value=False))
+        plain.append(~text.is_in(list(key.null)).fill_null(value=False))
+        if key.trim:
+            plain.append((text == text.str.strip_chars()).fill_null(value=False))
     return source.select(
         pl.when(pl.all_horizontal(plain)).then(pl.concat_list(texts)).alias("key")
     ).to_series()

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 
 from penstock.errors import UsageError
-from penstock.formats.csv.header import plain_name
 from penstock.ledger import replays
 from penstock.ledger.history import require_ledger
 from penstock.ledger.quarantine import Selection
@@ -27,10 +26,11 @@ from penstock.loading.load import carry_out, options_from
 from penstock.loading.prepare import Prepared, prepare
 from penstock.loading.replaying import RejectsInput
 from penstock.loading.star import StarFile, in_order
-from penstock.model.options import Budget, LoadMode, LoadOptions
+from penstock.loading.waited import names_there, orphans_there, quoted
+from penstock.model.options import TYPED, Budget, LoadMode, LoadOptions
 from penstock.model.result import REJECTS, ReplayResult
 from penstock.model.table import TableName
-from penstock.postgres.catalog import find_table
+from penstock.postgres.catalog import find_table, read_spec
 from penstock.postgres.connection import Target, target_of, translated
 
 if TYPE_CHECKING:
@@ -183,7 +183,7 @@ class _Plan:
         del folder
         connection = self._target.connection
         kinds = self._kinds()
-        places = [StarFile(_quoted(table), table, []) for table in {kind.table for kind in kinds}]
+        places = [StarFile(quoted(table), table, []) for table in {kind.table for kind in kinds}]
         order = [one.name for one in in_order(connection, places)] if len(places) > 1 else None
         planned = []
         for kind, rows in sorted(kinds.items(), key=lambda item: min(row[0] for row in item[1])):
@@ -245,17 +245,19 @@ class _Plan:
     def _read(self, text: str) -> tuple[LoadOptions, Sequence[str]]:
         """Options of the ledger under those that are said now, and which columns came typed."""
         stored: dict[str, Any] = json.loads(text)
-        typed = stored.pop(replays.TYPED, ())
+        typed = stored.pop(TYPED, ())
         return options_from(**{**stored, **self._said}), typed
 
     def _prepared(self, kind: _Kind, rows: Sequence[_Row], base: LoadOptions) -> Prepared:
         options, typed = self._read(kind.options)
-        there = {plain_name(name) for name in kind.columns}
-        renamed = {old: new for old, new in options.columns.items() if plain_name(old) in there}
+        orphans = options.orphans
+        if not self._said.get("orphans"):  # that rows wait for their parents holds on
+            orphans = orphans_there(options, read_spec(self._target.connection, kind.table))
         own = replace(
             base,
             grammar=options.grammar,
-            columns=renamed,
+            columns=names_there(options.columns, kind.columns),
+            orphans=orphans,
             lookups=options.lookups,
             ignore_extra=options.ignore_extra,
             group=options.group,
@@ -265,11 +267,6 @@ class _Plan:
         source = RejectsInput(name, rows, kind.columns, typed=typed, note=note)
         self.inputs.append(source)
         prepared = prepare(
-            self._target.connection, _quoted(kind.table), [source], own, ledger=own.ledger
+            self._target.connection, quoted(kind.table), [source], own, ledger=own.ledger
         )
         return replace(prepared, replaying=source.replaying)
-
-
-def _quoted(table: TableName) -> str:
-    parts = (part.replace('"', '""') for part in (table.schema, table.table))
-    return ".".join(f'"{part}"' for part in parts)

@@ -25,39 +25,62 @@ _Origin = tuple[int, bytes, dict[str, str | None]]
 class Replaying:
     """The rejects that one load tries again.
 
+    Args:
+        rejects: `_row` -> reject.
+        note: For the ledger.
+        by_itself: True where a load tries again what waited for its parents; False where a person
+            replays.
+
     Attributes:
         held: `_row` -> reject, of those that wait still; known once they are held.
-        gone: Rejects that another session closed before they were held.
+        gone: Rejects that another session closed, or holds, before they were held.
         closed: How many were closed.
         apart: Groups of which rows wait that are not tried again, and why they are refused.
+        waiting: How many wait for their parents on.
     """
 
-    def __init__(self, rejects: Mapping[int, int], note: str) -> None:
+    def __init__(self, rejects: Mapping[int, int], note: str, *, by_itself: bool) -> None:
         self.held: dict[int, int] = dict(rejects)
         self.gone: list[int] = []
         self.closed = 0
         self.apart: dict[str, str] = {}
+        self.waiting = 0
         self._rejects = rejects
         self._note = note
+        self._by_itself = by_itself
 
     def hold(self, connection: psycopg.Connection[Any], lock_timeout: float) -> None:
         """Lock them for the transaction; who comes second finds that they do not wait any more.
+
+        A load that tries them by itself leaves those that another session holds to it.
 
         Raises:
             psycopg.errors.LockNotAvailable: Another session held them for too long.
         """
         row = connection.execute("select current_setting('lock_timeout')").fetchone()
         _limit(connection, f"{max(1, round(lock_timeout * 1000))}ms")
-        waiting = replays.hold(connection, list(self._rejects.values()))
+        waiting = replays.hold(connection, list(self._rejects.values()), free=self._by_itself)
         _limit(connection, "0" if row is None else row[0])
         self.held = {row: one for row, one in self._rejects.items() if one in waiting}
         self.gone = [one for one in self._rejects.values() if one not in waiting]
 
     def finish(
-        self, connection: psycopg.Connection[Any], load_id: str, refused: Iterable[pl.DataFrame]
+        self,
+        connection: psycopg.Connection[Any],
+        load_id: str,
+        refused: Iterable[pl.DataFrame],
+        awaited: Collection[str],
     ) -> None:
         """Close those whose rows were not refused again."""
-        self.closed = replays.finish(connection, load_id, self.held, refused, self._note)
+        self.closed, self.waiting = replays.finish(
+            connection,
+            load_id,
+            self.held,
+            refused,
+            self._note,
+            awaited=awaited,
+            by_itself=self._by_itself,
+        )
 
 
 class RejectsInput:
@@ -70,6 +93,7 @@ class RejectsInput:
         columns: Names of the columns.
         typed: Those of them that came typed from their source.
         note: For the ledger.
+        by_itself: As of `Replaying`.
     """
 
     def __init__(
@@ -80,6 +104,7 @@ class RejectsInput:
         *,
         typed: Collection[str],
         note: str,
+        by_itself: bool = False,
     ) -> None:
         self.name = name
         self.file = 0
@@ -100,7 +125,9 @@ class RejectsInput:
             pl.Series(LINE, [row[2] for row in rows], dtype=pl.Int64),
         )
         self.replaying = Replaying(
-            {number: row[0] for number, row in zip(numbers, rows, strict=True)}, note
+            {number: row[0] for number, row in zip(numbers, rows, strict=True)},
+            note,
+            by_itself=by_itself,
         )
 
     def columns(self, known: Collection[str]) -> tuple[str, ...]:

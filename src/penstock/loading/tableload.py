@@ -30,7 +30,7 @@ from penstock.loading.parents import (
     read_keys,
 )
 from penstock.loading.prepare import Prepared
-from penstock.loading.refusals import VALUE, refused_later
+from penstock.loading.refusals import VALUE, readable_key, refused_later
 from penstock.loading.refused_keys import RefusedKeys
 from penstock.loading.room import Room
 from penstock.loading.spool import KEPT_AFTER_ROLLBACK, Spool
@@ -51,6 +51,8 @@ from penstock.postgres.sequences import advance
 #: Rows after which the planner's statistics are renewed before COMMIT: autovacuum comes a minute
 #: later, and a plan made for the old contents can be very slow.
 _ANALYZE_FROM = 10_000
+#: Modes that bring a row also where the table had one with its key.
+_BRING = (LoadMode.UPSERT, LoadMode.SYNC, LoadMode.REPLACE_RANGE)
 
 
 class TableLoad:
@@ -112,7 +114,7 @@ class TableLoad:
         plan = read_plan(connection, spec.oid)
         parents = self._parents()
         if options.ledger and not truncate:
-            self.books.open_rejects = rejects.waiting_without_row(connection, spec)
+            self._look_at_rejects()
         self._decision = decision = self._decide(plan, parents, empty=empty)
         if decision.take_off.anything:
             self._before = fingerprint(connection, spec.oid)
@@ -131,6 +133,7 @@ class TableLoad:
             ascending=None if direct else self._ascending(),
             encoding=encoding_of(connection),
             groups=self._groups,
+            key=readable_key(spec, self.prepared.reading),
         )
         self.books.client = intake.books
         self._late = intake.late
@@ -154,6 +157,31 @@ class TableLoad:
         ]
         self.books.seconds = time.perf_counter() - began
         self.books.guard()
+
+    def _look_at_rejects(self) -> None:
+        """Which rejects the load may resolve by bringing their row."""
+        # Rows tried again are older than what waits beside them: they resolve nothing.
+        spec, books = self._spec, self.books
+        if self.prepared.retry_of or not rejects.any_key_waits(self._connection, spec):
+            return
+        # Which of two rejects with one key is newer, a replay decides by when they were seen.
+        anew = self.prepared.replaying is None
+        books.open_rejects = rejects.waiting_without_row(self._connection, spec, awaiting=anew)
+        books.keys_wait = anew
+
+    def resolve(self) -> None:
+        """Resolve the rejects whose row this load brought; what it refused itself is left."""
+        connection, books, spec = self._connection, self.books, self._spec
+        load_id = self.prepared.load_id
+        books.superseded += rejects.resolve(connection, load_id, spec, books.open_rejects)
+        if not books.keys_wait or self._options.mode not in _BRING:
+            return
+        key = self.prepared.key or spec.primary_key
+        supplied = {column.name for _, one in self.prepared.inputs for column in one.columns}
+        if key is not None and supplied >= set(key.columns):
+            for stage in books.filled.stages:
+                brought = stage.brought(key.columns)
+                books.superseded += rejects.resolve_brought(connection, load_id, spec, brought)
 
     def _watch(self) -> RefusedKeys | None:
         key = self.prepared.key
@@ -217,6 +245,8 @@ class TableLoad:
 
     def _one_parent(self, key: ForeignKey) -> Parents:
         policy = self.prepared.policies.get(key.name, OrphanPolicy.QUARANTINE)
+        if policy is OrphanPolicy.WAIT:  # in this load there is no difference
+            policy = OrphanPolicy.QUARANTINE
         if key.parent == self._spec.name:
             return Parents(key, policy)
         parent = read_spec(self._connection, key.parent)
@@ -270,6 +300,7 @@ class TableLoad:
             return
         allowed = self._options.budget.allows(self.books.refused, self.books.client.read)
         most = None if allowed else KEPT_AFTER_ROLLBACK
+        key = readable_key(self._spec, self.prepared.reading)
         for stage in self.books.filled.stages:
             faults = self._faults(stage, most, parents)
             for file, part in faults.group_by(
@@ -286,7 +317,7 @@ class TableLoad:
                 lines = {row: fetched[row][0] for row in firsts}
                 part = part.with_columns(reason=self._with_lines(part, lines)).drop("other")
                 by_target = {column.name: name for name, column in matching.pairs}
-                self.books.spool.add(refused_later(origins, part, by_target, self._spec))
+                self.books.spool.add(refused_later(origins, part, by_target, key))
 
     def _faults(self, stage: Stage, most: int | None, parents: Sequence[Parents]) -> pl.DataFrame:
         owners = {", ".join(one.key.columns): one.key.parent for one in parents}

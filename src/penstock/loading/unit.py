@@ -76,7 +76,7 @@ class Unit:
         self._observer.step(Step.RECORD)
         self._recorder.begin(self._tables)
         try:
-            return self._exported(self._attempts())
+            return self._exported(_folded(self._attempts(), self._tables))
         except BaseException as error:
             # The refused rows of a failed load are still needed when its transaction is gone.
             told = _as_ours(error)
@@ -125,6 +125,7 @@ class Unit:
         return [
             SpoolPart(books.prepared.spec.name, books.spool.frames, books.origin)
             for books in self._books
+            if not books.prepared.retry_of
         ]
 
     def _forget(self) -> None:
@@ -196,7 +197,7 @@ class Unit:
             load = TableLoad(
                 connection,
                 prepared,
-                options,
+                prepared.reading if prepared.retry_of else options,
                 room,
                 self._observer,
                 along=tuple(loads),
@@ -205,6 +206,8 @@ class Unit:
                 groups=self._fallen.filter_for(prepared),
             )
             self._books.append(load.books)
+            if prepared.retry_of and not (loads and loads[-1].prepared.retry_of):
+                loads[-1].resolve()  # a row that came anew is newer than the one that waits
             loads.append(load)
             self._fill(load)
         self._stand_or_fall()
@@ -217,13 +220,15 @@ class Unit:
         for load in loads:
             load.verify()
         self._observer.step(Step.REJECTS)
-        self._recorder.write_rejects(connection, self._books)
+        self._recorder.write_rejects(connection, loads)
         self._observer.step(Step.BOOKS)
+        own = [books for books in self._books if not books.prepared.retry_of]
+        alone = len(own) == 1
         results = [
             books.result(
                 self._recorder.run_id,
                 self._target.label,
-                time.perf_counter() - began if len(self._books) == 1 else books.seconds,
+                time.perf_counter() - began if alone and books is own[0] else books.seconds,
             )
             for books in self._books
         ]
@@ -249,6 +254,21 @@ class Unit:
             if prepared.spec.name.table == named or len(self._tables) == 1:
                 return ServerRefusedRows(prepared.load_id, error)
         return error
+
+
+def _folded(results: Sequence[LoadResult], tables: Sequence[Prepared]) -> list[LoadResult]:
+    """The results of the loads, each with what came of the rows that it tried again."""
+    after = {prepared.load_id: prepared.retry_of for prepared in tables}
+    folded: dict[str, LoadResult] = {}
+    for result in results:
+        main = folded.get(after[result.load_id])
+        if main is None:
+            folded[result.load_id] = result
+            continue
+        warnings = (*main.warnings, *result.warnings)
+        waited = main.waited + result.waited
+        folded[main.load_id] = replace(main, waited=waited, warnings=warnings)
+    return list(folded.values())
 
 
 def _rollback(connection: psycopg.Connection[Any]) -> None:

@@ -9,6 +9,8 @@ from typing import Any
 
 #: Bytes of one record above which a quote is taken to be never closed.
 DEFAULT_MAX_RECORD_BYTES = 16 << 20
+#: What the ledger keeps among a load's options and no user says: columns that came typed.
+TYPED = "typed"
 
 
 class LoadMode(StrEnum):
@@ -35,6 +37,8 @@ class OrphanPolicy(StrEnum):
 
     #: The row waits in quarantine, code 23503.
     QUARANTINE = "quarantine"
+    #: As with QUARANTINE, and each later load into the table tries the row again.
+    WAIT = "wait"
     #: The row is loaded and a marked parent row is made for it.
     PLACEHOLDER = "placeholder"
     #: The row is loaded with NULL in the foreign key's columns, and counted.
@@ -282,6 +286,9 @@ class LoadOptions:
     def written(self, typed: Collection[str] = ()) -> dict[str, Any]:
         """How the values are written, as options of `load_table`, where it is not the default.
 
+        Where rows may wait for their parents, also what else a later try of them must know:
+        `mode`, `key`, `within` and `orphans`.
+
         Args:
             typed: Source columns that are not text; they are the entry `typed`.
         """
@@ -298,4 +305,9 @@ class LoadOptions:
             said["ignore_extra"] = True
         if self.group:
             said["group"] = self.group
-        return said | ({"typed": sorted(typed)} if typed else {})
+        if OrphanPolicy.WAIT in self.orphans.values():
+            said["mode"] = self.mode.value
+            said["orphans"] = {name: policy.value for name, policy in self.orphans.items()}
+            said |= {"key": list(self.key)} if self.key else {}
+            said |= {"within": dict(self.within)} if self.within else {}
+        return said | ({TYPED: sorted(typed)} if typed else {})

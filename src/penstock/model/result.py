@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 #: Name of the input where rejects are replayed as they came; its lines are their numbers.
 REJECTS = "rejects"
@@ -24,6 +24,53 @@ class ReasonCount:
     code: str
     rows: int
     samples: tuple[tuple[str, int, str | None, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waited:
+    """What became of rows that earlier loads let wait for their parents.
+
+    `tried = inserted + updated + unchanged + ignored + waiting + refused`; `superseded` stands
+    beside it. None of them is in the equation of the load that tried them: in the ledger each try
+    is a load of its own, in the same run and the same transaction.
+
+    Attributes:
+        tried: Rows tried again.
+        inserted: Of these, rows inserted.
+        updated: Rows updated.
+        unchanged: Rows that were there already, equal.
+        ignored: Exact copies, and rows that their mode leaves alone.
+        waiting: Rows whose parent is still missing: they wait on.
+        refused: Rows refused for another reason: they wait to be corrected.
+        superseded: Rows whose place newer rows of the load took: they are resolved.
+    """
+
+    tried: int = 0
+    inserted: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    ignored: int = 0
+    waiting: int = 0
+    refused: int = 0
+    superseded: int = 0
+
+    def __add__(self, other: Waited) -> Waited:
+        names = [one.name for one in fields(Waited)]
+        return Waited(**{name: getattr(self, name) + getattr(other, name) for name in names})
+
+    def __bool__(self) -> bool:
+        return bool(self.tried or self.superseded)
+
+    def __str__(self) -> str:
+        parts = [f"{self.tried:,} tried again"] if self.tried else []
+        for name in ("inserted", "updated", "unchanged", "ignored"):
+            if count := getattr(self, name):
+                parts.append(f"{count:,} {name}")
+        if self.waiting:
+            parts.append(f"{self.waiting:,} {'waits' if self.waiting == 1 else 'wait'} on")
+        parts += [f"{self.refused:,} refused"] if self.refused else []
+        parts += [f"{self.superseded:,} superseded"] if self.superseded else []
+        return f"rows that waited: {', '.join(parts)}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +105,7 @@ class LoadResult:
         dry_run: True where the load was rolled back after it succeeded.
         ddl: The statement that created the table or added columns, with a comment above each
             column that says which row decided its type; empty where there was none.
+        waited: What became of rows that earlier loads let wait for their parents.
     """
 
     run_id: str
@@ -82,6 +130,7 @@ class LoadResult:
     warnings: tuple[str, ...] = ()
     dry_run: bool = False
     ddl: str = ""
+    waited: Waited = Waited()
 
     @property
     def balanced(self) -> bool:
@@ -103,7 +152,8 @@ class LoadResult:
                 parts.append(f"{count:,} {name}")
         beside = [f"{getattr(self, n):,} {n}" for n in ("deleted", "inferred") if getattr(self, n)]
         text = f"{self.table}: {', '.join(parts)}"
-        return f"{text} ({', '.join(beside)})" if beside else text
+        text = f"{text} ({', '.join(beside)})" if beside else text
+        return f"{text}; {self.waited}" if self.waited else text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -106,6 +106,25 @@ class StagingTable:
         assert row is not None  # noqa: S101  an aggregate gives one row
         return self.rows, row[0], row[1]
 
+    def brought(self, columns: Sequence[str]) -> sql.Composed:
+        """The condition that the target's row `t` has the key of a staged row not refused.
+
+        Args:
+            columns: Of the key; staged, and never NULL in a row of the target.
+        """
+        return sql.SQL(
+            "exists (select from {} s where {} and not exists "
+            "(select from {} b where b.row = s.{} and b.code <> all({})))"
+        ).format(
+            self.table,
+            sql.SQL(" and ").join(
+                sql.SQL("s.{0} = t.{0}").format(sql.Identifier(name)) for name in columns
+            ),
+            self.bad,
+            sql.Identifier(ROW_COLUMN),
+            IGNORED,
+        )
+
     def faults(self, most: int | None) -> list[tuple[int, str, str, int | None, str | None]]:
         """Refused rows: row, column, code, other row, message; at most `most` rows a code."""
         limit = sql.SQL("true") if most is None else sql.SQL("n <= {}").format(sql.Literal(most))

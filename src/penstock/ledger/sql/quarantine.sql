@@ -6,6 +6,9 @@
 -- row with the same fault twice counts once.
 with combined as (
   select schema_name, table_name, status, pattern, count(*) as n,
+         count(*) filter (where awaits_parent) as awaiting,
+         sum(count(*) filter (where awaits_parent))
+           over (partition by schema_name, table_name, status)::bigint as table_awaiting,
          min(first_seen) as first_seen, max(last_seen) as last_seen, max(reject_id) as newest,
          sum(count(*)) over (partition by schema_name, table_name, status)::bigint as table_rows
   from penstock.rejects
@@ -17,7 +20,8 @@ with combined as (
   group by schema_name, table_name, status, pattern),
 faults as (
   select distinct on (c.newest, f.name, f.code)
-         c.schema_name, c.table_name, f.name, f.code, c.status, c.n, c.table_rows,
+         c.schema_name, c.table_name, f.name, f.code, c.status, c.n, c.table_rows, c.awaiting,
+         c.table_awaiting,
          c.first_seen, c.last_seen, c.newest, f.reason, f.bad_value, r.source, r.record, r.line
   from combined c
   join penstock.rejects r on r.reject_id = c.newest
@@ -31,7 +35,8 @@ select schema_name, table_name, name as column, code, status, sum(n)::bigint as 
        (array_agg(record order by newest desc))[1] as record,
        (array_agg(line order by newest desc))[1] as line,
        (array_agg(bad_value order by newest desc))[1] as value,
-       (array_agg(reason order by newest desc))[1] as reason
+       (array_agg(reason order by newest desc))[1] as reason,
+       sum(awaiting)::bigint as awaiting, max(table_awaiting) as table_awaiting
 from faults
 group by schema_name, table_name, name, code, status
 order by schema_name, table_name, status, rows desc, name, code;
@@ -47,7 +52,7 @@ order by schema_name, table_name, status;
 -- Whole rejects; `selected` follows.
 select reject_id, load_id::text, last_load::text, schema_name, table_name, source, record, line,
        raw, raw_values::text as raw_values, columns, codes, reasons, bad_values, key, status, times,
-       first_seen, last_seen, closed_at, closed_by::text, discarded_by, note
+       first_seen, last_seen, closed_at, closed_by::text, discarded_by, note, awaits_parent
 from penstock.rejects r
 
 -- name: layouts
