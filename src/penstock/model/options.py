@@ -37,14 +37,14 @@ class OrphanPolicy(StrEnum):
 
     #: The row waits in quarantine, code 23503.
     QUARANTINE = "quarantine"
-    #: As with QUARANTINE, and each later load into the table tries the row again.
-    WAIT = "wait"
     #: The row is loaded and a marked parent row is made for it.
     PLACEHOLDER = "placeholder"
     #: The row is loaded with NULL in the foreign key's columns, and counted.
     NULL = "null"
     #: With a lookup: the row is loaded with the member -1, and counted.
     UNKNOWN = "unknown"
+    #: The row waits in quarantine, and each later load into the table tries it again by itself.
+    WAIT = "wait"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -159,10 +159,15 @@ def test_within_a_unit_too_and_all_of_it_rolls_back(
     load("1,1,5", "2,8,6")
     customers = pl.DataFrame({"customer_id": [8], "name": ["Bo"]})
     more = pl.DataFrame({"order_id": [3], "customer_id": [8]})
-    with pytest.raises(ZeroDivisionError), unit(shop.url) as together:
-        together.load(customers, "customers")
-        assert together.load(more, "orders").waited == Waited(tried=1, inserted=1)
-        raise ZeroDivisionError
+
+    def undone() -> None:
+        with unit(shop.url) as together:
+            together.load(customers, "customers")
+            assert together.load(more, "orders").waited == Waited(tried=1, inserted=1)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        undone()
     assert rejects(shop) == [("2", "waiting", True, 1)]
     with unit(shop.url) as together:
         together.load(customers, "customers")

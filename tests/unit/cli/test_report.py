@@ -116,6 +116,7 @@ def test_the_json_object_has_the_books_and_the_reasons() -> None:
         "warnings",
         "dry_run",
         "ddl",
+        "waited",
     ]
     assert found["reasons"][0]["samples"][0] == {
         "file": "sales.csv",
