@@ -112,7 +112,7 @@ class Unit:
         path = self._options.rejects_file
         if path is None or not isinstance(error, LoadError):
             return error
-        if not any(books.spool.rows for books in self._books):
+        if not any(books.spool.rows and not books.prepared.retry_of for books in self._books):
             return error
         try:
             rows = export_spools(path, self._spools())
