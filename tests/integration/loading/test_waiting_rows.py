@@ -534,6 +534,7 @@ def test_the_command_line_tells_of_them(shop: Database, tmp_path: Path) -> None:
     [
         ({"ledger": False}, "rows wait in the ledger"),
         ({"mode": "scd2"}, "is not for the mode scd2"),
+        ({"group": "customer_id"}, "do not go together"),
     ],
 )
 def test_where_rows_cannot_wait_it_is_an_error(
