@@ -17,6 +17,7 @@ from typing import BinaryIO, Protocol
 import zstandard
 
 from penstock.errors import SourceError
+from penstock.formats.foreign import LOOK, foreign
 from penstock.formats.zipped import Member
 
 #: What a reader takes: a file, a member of a zip archive, or a binary stream read from where it
@@ -169,9 +170,9 @@ class Source:
         name: How messages name it.
 
     Raises:
-        SourceError: The file is missing, is a folder, may not be read, or is not compressed as
-            its name says; while reading: compression that ends in the middle or is corrupt,
-            with the byte offset in the stored file.
+        SourceError: The file is missing, is a folder, may not be read, is no text, or is not
+            compressed as its name says; while reading: compression that ends in the middle or is
+            corrupt, with the byte offset in the stored file.
     """
 
     def __init__(self, path_or_stream: Given, *, name: str = "") -> None:
@@ -195,11 +196,13 @@ class Source:
             raise
 
     def _recognise(self) -> _Unpacks:
-        first = self._stored.peek(4)
+        first = self._stored.peek(LOOK)
         if first.startswith(_GZIP_MAGIC):
             return _Gzip(self._stored)
-        if first == _ZSTD_MAGIC:
+        if first.startswith(_ZSTD_MAGIC):
             return _Zstd(self._stored)
+        if said := foreign(first):
+            raise SourceError(f"{self.name}: {said}.", code="format")
         lower = self.name.lower()
         for ending, kind in ((".gz", "gzip"), (".zst", "Zstandard")):
             if first and lower.endswith(ending):

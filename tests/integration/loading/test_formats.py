@@ -94,6 +94,16 @@ def test_numbers_of_json_are_not_read_as_declared_for_text(shop: Database, tmp_p
         load_table(shop.engine(), path, numbers="1.234,56")
 
 
+def test_null_of_json_is_never_the_empty_text(shop: Database, tmp_path: Path) -> None:
+    path = tmp_path / "orders.ndjson"
+    path.write_text('{"id":1,"name":""}\n{"id":2,"name":null}\n', encoding="utf-8")
+    with pytest.raises(UsageError, match="null is NULL"):
+        load_table(shop.engine(), path, empty="text")
+    result = load_table(shop.engine(), path, max_rejects="all")
+    assert rows(shop, "id, name") == [(1, "")]
+    assert codes(result) == {("name", "23502"): 1}
+
+
 def test_a_json_document_lands_from_its_path(shop: Database, tmp_path: Path) -> None:
     path = tmp_path / "orders.json"
     path.write_text(

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import hashlib
 import io
+import lzma
 import random
 import tracemalloc
+import zipfile
+import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -148,3 +153,33 @@ def test_a_stream_that_cannot_be_read_says_so_from_the_first_byte() -> None:
 
     with pytest.raises(SourceError, match=r"part-7: cannot be read at byte 0: Input/output error"):
         Source(Broken(), name="part-7")
+
+
+def zipped(data: bytes) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr("a.csv", data)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("pack", "said"),
+    [
+        (bz2.compress, "bzip2. Unpack it"),
+        (lzma.compress, "xz. Unpack it"),
+        (zlib.compress, "zlib. Unpack it"),
+        (zipped, "Name it .zip"),
+        (lambda data: b"PAR1" + data, "--format parquet"),
+        (lambda data: bytes.fromhex("d0cf11e0a1b11ae1") + data, "save it as .xlsx"),
+    ],
+)
+def test_what_is_no_text_is_told_before_anything_is_read(
+    pack: Callable[[bytes], bytes], said: str
+) -> None:
+    with pytest.raises(SourceError, match=said):
+        Source(io.BytesIO(pack(b"id,name\n" + DATA)), name="a.csv")
+
+
+@pytest.mark.parametrize("text", [b"x\x01,y\n1,2\n", b"x^2,y\n1,2\n", b"BZhang,x\n1,2\n", b"x\xda"])
+def test_text_that_begins_like_something_else_is_text(text: bytes) -> None:
+    assert Source(io.BytesIO(text)).read(100) == text

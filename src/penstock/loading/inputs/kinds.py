@@ -66,14 +66,19 @@ def format_of(name: str, options: LoadOptions, *, certain: bool = False) -> Form
     return found or Format.CSV
 
 
-def refuse_numbers(options: LoadOptions, name: str) -> None:
-    """Numbers that are no text have one way to be written; a declared one would misread them.
+def refuse_text_only(options: LoadOptions, name: str) -> None:
+    """Numbers and NULLs that are no text have one way to be written; a declared one misreads them.
 
     Raises:
-        UsageError: `numbers` is declared.
+        UsageError: `numbers`, or the empty text for NULL, is declared.
     """
     if options.grammar.numbers != Grammar().numbers:
         raise UsageError(
             f"--numbers {options.grammar.numbers} is about text, and {name} has numbers that are "
             "none: 1.234 in it is less than two. Load it apart, without --numbers."
+        )
+    if options.grammar.empty == "text":
+        raise UsageError(
+            f"--empty text is about unquoted fields, and {name} has none: in it, null is NULL and "
+            '"" is the empty text. Load it apart, without --empty.'
         )

@@ -17,7 +17,7 @@ from penstock.formats.jsons.lines import JsonRows
 from penstock.formats.zipped import members
 from penstock.loading.inputs.copies import copied, kept
 from penstock.loading.inputs.frames import FrameInput
-from penstock.loading.inputs.kinds import WHOLE, format_of, refuse_numbers
+from penstock.loading.inputs.kinds import WHOLE, format_of, refuse_text_only
 from penstock.loading.inputs.protocol import Input
 from penstock.loading.inputs.stored import CsvInput, FixedInput, JsonInput, Where
 from penstock.model.options import Format, LoadOptions
@@ -138,7 +138,7 @@ def _json(where: Where, file: int, options: LoadOptions, name: str) -> Input:
 
 
 def _json_rows(options: LoadOptions, name: str) -> JsonRows:
-    refuse_numbers(options, name)
+    refuse_text_only(options, name)
     return JsonRows(
         columns=options.csv.columns,
         ignore_extra=options.ignore_extra,
