@@ -165,6 +165,7 @@ class Source:
         path_or_stream: A file, a member of a zip archive, or an open binary stream, read from
             where it stands. A stream stays open: it is the caller's.
         name: How messages name it; default the path, or the stream's `name`.
+        text: True: what is known to be no text is refused.
 
     Attributes:
         name: How messages name it.
@@ -175,7 +176,7 @@ class Source:
             corrupt, with the byte offset in the stored file.
     """
 
-    def __init__(self, path_or_stream: Given, *, name: str = "") -> None:
+    def __init__(self, path_or_stream: Given, *, name: str = "", text: bool = False) -> None:
         if isinstance(path_or_stream, Member):
             self.name = name or str(path_or_stream)
             self._owned: BinaryIO | None = path_or_stream.open()
@@ -190,18 +191,18 @@ class Source:
             stream = path_or_stream
         self._stored = _Stored(stream, self.name)
         try:
-            self._unpacked = self._recognise()
+            self._unpacked = self._recognise(text=text)
         except SourceError:
             self.close()
             raise
 
-    def _recognise(self) -> _Unpacks:
+    def _recognise(self, *, text: bool) -> _Unpacks:
         first = self._stored.peek(LOOK)
         if first.startswith(_GZIP_MAGIC):
             return _Gzip(self._stored)
         if first.startswith(_ZSTD_MAGIC):
             return _Zstd(self._stored)
-        if said := foreign(first):
+        if text and (said := foreign(first)):
             raise SourceError(f"{self.name}: {said}.", code="format")
         lower = self.name.lower()
         for ending, kind in ((".gz", "gzip"), (".zst", "Zstandard")):

@@ -18,7 +18,7 @@ import psycopg
 from psycopg import sql
 
 from penstock.loading.intake import Intake
-from penstock.loading.isolate import Refused, isolate
+from penstock.loading.isolate import ORPHAN, Refused, isolate
 from penstock.loading.kept import kept_on_disk
 from penstock.loading.observe import Observer
 from penstock.loading.overlap import Ahead
@@ -256,24 +256,27 @@ class Filling:
             elif parents.policy is OrphanPolicy.QUARANTINE:
                 stage.orphans(key)
         self._check_order(stage)
-        for parents in self._of_policy(OrphanPolicy.NULL):
-            if parents.key.parent == stage.spec.name:
-                changed = stage.null_self_orphans(parents.key, in_table=not self.emptied)
-                self.intake.books.change("orphans_nulled", changed)
 
     def _check_order(self, stage: Stage) -> None:
         """Keys and references among the rows themselves, until no more row is freed."""
-        own = [
-            parents.key
-            for parents in self._of_policy(OrphanPolicy.QUARANTINE)
-            if parents.key.parent == stage.spec.name and self._by_set(parents.key)
-        ]
+        own = self._own(OrphanPolicy.QUARANTINE)
         while True:
             self._look_at_keys(stage)
             for reference in own:
                 stage.self_orphans(reference, in_table=not self.emptied)
             if not stage.release(own):
-                return
+                break
+        for reference in self._own(OrphanPolicy.NULL):
+            changed = stage.null_self_orphans(reference, in_table=not self.emptied)
+            self.intake.books.change("orphans_nulled", changed)
+
+    def _own(self, policy: OrphanPolicy) -> list[ForeignKey]:
+        """Foreign keys of the table to itself that are judged by set."""
+        return [
+            parents.key
+            for parents in self._of_policy(policy)
+            if parents.key.parent == self.prepared.spec.name and self._by_set(parents.key)
+        ]
 
     def _look_at_keys(self, stage: Stage) -> None:
         for key in self._keys():
@@ -329,7 +332,7 @@ class Filling:
                         continue
                     raise  # what refuses is no row: nothing would change by another try
                 stage.refuse(found)
-                if stage.release(()):
+                if stage.release(()) or stage.spec.own_keys:
                     self._check_order(stage)
         filled.inferred += inferred
         staged, copies, bad = stage.counts()
@@ -360,4 +363,10 @@ class Filling:
                 add_parents_of_stage(self.connection, stage, parents)
             make_immediate(self.connection, stage.spec.oid)
             found = isolate(self.connection, stage)
-        return [(bad.row, bad.column, bad.code, bad.said) for bad in found]
+        # Rows that refer to refused ones, or to each other: which of them go is seen by set.
+        own = {", ".join(key.columns) for policy in OrphanPolicy for key in self._own(policy)}
+        return [
+            (bad.row, bad.column, bad.code, bad.said)
+            for bad in found
+            if bad.code != ORPHAN or bad.column not in own
+        ]

@@ -26,6 +26,8 @@ _ONE_BY_ONE = 1000
 _MOST_PROBES = 200
 #: Row numbers that one statement tries in turn.
 _SPAN = 20_000
+#: The code of a row whose parent is missing.
+ORPHAN = "23503"
 
 #: One subtransaction a row, inside the server; what fails is gathered and handed out by a setting,
 #: which the caller reads before everything is rolled back.
@@ -79,6 +81,9 @@ def isolate(connection: psycopg.Connection[Any], stage: StagingTable) -> list[Re
     Raises:
         PenstockError: The server refuses for a reason that is no row's fault.
     """
+    if stage.spec.own_keys:
+        # Half of the rows may lack the parents that the other half has.
+        return _in_turn(connection, stage, None, None)
     found = _by_halves(connection, stage)
     if found is None or not _insertable(connection, stage, found):
         # Many bad rows, or rows that are refused only because of each other: in turn, in order.
@@ -157,6 +162,20 @@ def _in_turn(
     with connection.transaction(force_rollback=True):
         for first, last in spans:
             found += _span(connection, stage, first, last)
+        return _again(connection, stage, found)
+
+
+def _again(
+    connection: psycopg.Connection[Any], stage: StagingTable, found: list[Refused]
+) -> list[Refused]:
+    """Try rows again that came before their parents in the file, until none goes any more."""
+    own = {", ".join(key.columns) for key in stage.spec.own_keys}
+    while waiting := [one.row for one in found if one.code == ORPHAN and one.column in own]:
+        numbers = sql.SQL("select unnest({}::bigint[]) order by 1").format(sql.Literal(waiting))
+        left = refused_in_turn(connection, stage.spec, numbers, _one(stage))
+        if len(left) == len(waiting):
+            break
+        found = [one for one in found if one.row not in set(waiting)] + left
     return found
 
 
@@ -174,8 +193,13 @@ def _span(
     numbers = sql.SQL("select s.{row} from {stage} s where {span} order by 1").format(
         row=sql.Identifier(ROW_COLUMN), stage=stage.table, span=stage.span(low, high)
     )
-    one = sql.SQL("s.{} = penstock_number").format(sql.Identifier(ROW_COLUMN))
-    return refused_in_turn(connection, stage.spec, numbers, stage.insert_statement(one))
+    return refused_in_turn(connection, stage.spec, numbers, _one(stage))
+
+
+def _one(stage: StagingTable) -> sql.Composed:
+    return stage.insert_statement(
+        sql.SQL("s.{} = penstock_number").format(sql.Identifier(ROW_COLUMN))
+    )
 
 
 def refused_in_turn(

@@ -23,7 +23,8 @@ def add_missing_parents(
     connection: psycopg.Connection[Any], spec: TableSpec, parents: Parents
 ) -> int:
     """Insert the parents that rows of the filled table lack; gives how many."""
-    statement = _insert(parents, _lacking(parents, qualified(spec.name), sql.SQL("true")))
+    here = sql.SQL("true")
+    statement = _insert(parents, _lacking(parents, qualified(spec.name), here, here))
     return connection.execute(statement).rowcount
 
 
@@ -31,7 +32,7 @@ def add_parents_of_stage(
     connection: psycopg.Connection[Any], stage: StagingTable, parents: Parents
 ) -> int:
     """Insert the parents that staged rows lack, those not to be inserted left out."""
-    statement = _insert(parents, _lacking(parents, stage.table, stage.span(None, None)))
+    statement = _insert(parents, _lacking_of_stage(stage, parents))
     return connection.execute(statement).rowcount
 
 
@@ -51,7 +52,7 @@ def refuse_children(
             "create temporary table {} on commit drop as select row_number() over (order by k) "
             "as penstock_key, null::text as penstock_code, null::text as penstock_said, k.* "
             "from ({}) k"
-        ).format(_LACKING, _lacking(parents, stage.table, stage.span(None, None)))
+        ).format(_LACKING, _lacking_of_stage(stage, parents))
     )
     with connection.transaction(force_rollback=True):
         refused = _refused(connection, parents)
@@ -108,12 +109,31 @@ def _insert(parents: Parents, keys: sql.Composable) -> sql.Composed:
     )
 
 
-def _lacking(parents: Parents, source: sql.Identifier, live: sql.Composable) -> sql.Composed:
+def _lacking_of_stage(stage: StagingTable, parents: Parents) -> sql.Composed:
+    key, live = parents.key, stage.span(None, None)
+    alone: sql.Composable = sql.SQL("true")
+    if key.parent == stage.spec.name and {c.name for c in stage.columns} >= set(key.parent_columns):
+        # Parents of the table itself may come in this very load.
+        alone = sql.SQL(
+            "not exists (select from {stage} o where {same} "
+            "and not exists (select from {bad} b where b.row = o.{row}))"
+        ).format(
+            stage=stage.table,
+            same=_same(parents, "o"),
+            bad=stage.bad,
+            row=sql.Identifier(ROW_COLUMN),
+        )
+    return _lacking(parents, stage.table, live, alone)
+
+
+def _lacking(
+    parents: Parents, source: sql.Identifier, live: sql.Composable, alone: sql.Composable
+) -> sql.Composed:
     """A SELECT of the keys that rows have and no parent has, named as the parent's columns."""
     key = parents.key
     pairs = list(zip(key.columns, key.parent_columns, strict=True))
     return sql.SQL(
-        "select distinct {values} from {source} s where {complete} and {live} "
+        "select distinct {values} from {source} s where {complete} and {live} and {alone} "
         "and not exists (select from {parent} p where {same})"
     ).format(
         values=sql.SQL(", ").join(
@@ -125,6 +145,7 @@ def _lacking(parents: Parents, source: sql.Identifier, live: sql.Composable) -> 
             sql.SQL("s.{} is not null").format(sql.Identifier(mine)) for mine, _ in pairs
         ),
         live=live,
+        alone=alone,
         parent=qualified(key.parent),
         same=_same(parents, "p"),
     )

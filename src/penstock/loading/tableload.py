@@ -13,6 +13,7 @@ import polars as pl
 import psycopg
 from psycopg import sql
 
+from penstock.errors import UsageError
 from penstock.ledger import rejects
 from penstock.loading.books import TableBooks
 from penstock.loading.group import GroupFilter
@@ -248,7 +249,14 @@ class TableLoad:
         if policy is OrphanPolicy.WAIT:  # in this load there is no difference
             policy = OrphanPolicy.QUARANTINE
         if key.parent == self._spec.name:
-            return Parents(key, policy)
+            mark = check_policy(key, policy, self._spec, self._spec) or None
+            if mark is not None and self._options.mode is LoadMode.SYNC:
+                raise UsageError(
+                    f"--orphans {key.columns[0]}=placeholder: sync would remove the placeholder "
+                    f"rows of {self._spec.name} itself, which no input has. Take another policy, "
+                    "or upsert."
+                )
+            return Parents(key, policy, mark=mark)
         parent = read_spec(self._connection, key.parent)
         mark = check_policy(key, policy, self._spec, parent) or None
         known = None

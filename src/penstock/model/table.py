@@ -179,6 +179,11 @@ class TableSpec:
         """The primary key, or None."""
         return next((key for key in self.keys if key.primary), None)
 
+    @property
+    def own_keys(self) -> tuple[ForeignKey, ...]:
+        """The enforced foreign keys of the table to itself."""
+        return tuple(key for key in self.foreign_keys if key.parent == self.name and key.enforced)
+
     def column(self, name: str) -> Column:
         """The column of that exact name.
 

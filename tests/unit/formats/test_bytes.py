@@ -177,9 +177,9 @@ def test_what_is_no_text_is_told_before_anything_is_read(
     pack: Callable[[bytes], bytes], said: str
 ) -> None:
     with pytest.raises(SourceError, match=said):
-        Source(io.BytesIO(pack(b"id,name\n" + DATA)), name="a.csv")
+        Source(io.BytesIO(pack(b"id,name\n" + DATA)), name="a.csv", text=True)
 
 
 @pytest.mark.parametrize("text", [b"x\x01,y\n1,2\n", b"x^2,y\n1,2\n", b"BZhang,x\n1,2\n", b"x\xda"])
 def test_text_that_begins_like_something_else_is_text(text: bytes) -> None:
-    assert Source(io.BytesIO(text)).read(100) == text
+    assert Source(io.BytesIO(text), text=True).read(100) == text

@@ -85,7 +85,7 @@ class CsvReader(OfSource):
         self._block = block
         self._given = path_or_stream
         self._start = _position(path_or_stream)
-        self._source = Source(path_or_stream, name=name)
+        self._source = Source(path_or_stream, name=name, text=True)
         self.name = self._source.name
         self._columns: tuple[str, ...] | None = None
         self._begun = False

@@ -57,7 +57,7 @@ class FixedReader(OfSource):
         self._limit = max_record_bytes
         self._file = file
         self._block = block
-        self._source = Source(given, name=name)
+        self._source = Source(given, name=name, text=True)
         self.name = self._source.name
         self.columns = tuple(name for name, _, _ in options.fields)
         self._lines = LineFile(

@@ -57,7 +57,7 @@ class DocumentReader(OfSource):
         self._path = tuple(path)
         self._file = file
         self._block = block
-        self._source = Source(given, name=name)
+        self._source = Source(given, name=name, text=True)
         self.name = self._source.name
         self._parts = self._cut()
         self._columns: tuple[str, ...] | None = rows.columns

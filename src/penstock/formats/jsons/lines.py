@@ -80,7 +80,7 @@ class NdjsonReader(OfSource):
         self._rows = rows
         self._file = file
         self._block = block
-        self._source = Source(given, name=name)
+        self._source = Source(given, name=name, text=True)
         self.name = self._source.name
         self._lines = LineFile(
             self._source, rows.encoding, limit=rows.max_record_bytes, file=file, block=block
