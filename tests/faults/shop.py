@@ -46,16 +46,30 @@ def write_files(folder: Path, *, checked: bool) -> None:
     (folder / "sales.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def run_driver(order: dict[str, Any]) -> subprocess.CompletedProcess[str]:
-    """Run one load in a process of its own."""
-    return subprocess.run(
-        [sys.executable, str(DRIVER), json.dumps(order)],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        check=False,
-        timeout=60,
-    )
+class Loads:
+    """The driver, waiting for orders; each is carried out in a process of its own."""
+
+    def __init__(self) -> None:
+        self._driver = subprocess.Popen(
+            [sys.executable, str(DRIVER)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            cwd=ROOT,
+            text=True,
+        )
+
+    def run(self, order: dict[str, Any]) -> dict[str, Any]:
+        """Carry out one order: `returncode` and, of one that lives, `steps` and `error`."""
+        assert self._driver.stdin is not None
+        assert self._driver.stdout is not None
+        self._driver.stdin.write(json.dumps(order) + "\n")
+        self._driver.stdin.flush()
+        ended: dict[str, Any] = json.loads(self._driver.stdout.readline())
+        return ended
+
+    def close(self) -> None:
+        """No order follows."""
+        self._driver.communicate(timeout=20)
 
 
 def contents(url: str) -> tuple[int, int, int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,10 @@ from tests.faults.shop import (
     REFUSED,
     SALES,
     SCHEMA,
+    Loads,
     constraints,
     contents,
     nothing_left_behind,
-    run_driver,
     write_files,
 )
 from tests.fixtures.postgres import OwnCluster
@@ -48,9 +48,16 @@ def reset(url: str, *, star: bool) -> None:
             )
 
 
+@pytest.fixture(scope="module")
+def loads() -> Iterator[Loads]:
+    made = Loads()
+    yield made
+    made.close()
+
+
 @pytest.mark.parametrize("way", WAYS)
 def test_killed_at_any_step_and_run_again_ends_as_if_never_killed(
-    own_cluster: OwnCluster, tmp_path: Path, way: str
+    own_cluster: OwnCluster, tmp_path: Path, loads: Loads, way: str
 ) -> None:
     url, star = own_cluster.url, WAYS[way]["star"]
     write_files(tmp_path, checked=WAYS[way]["checked"])
@@ -59,9 +66,9 @@ def test_killed_at_any_step_and_run_again_ends_as_if_never_killed(
 
     reset(url, star=star)
     before, shape = contents(url), constraints(url)
-    clean = run_driver(order)
-    assert clean.returncode == 0, clean.stderr
-    steps = json.loads(clean.stdout)
+    clean = loads.run(order)
+    assert clean.get("error") == "", clean
+    steps = clean["steps"]
     after = contents(url)
     assert after[:2] == (20, SALES - refused)
     assert len(steps) >= 9
@@ -71,16 +78,16 @@ def test_killed_at_any_step_and_run_again_ends_as_if_never_killed(
         reset(url, star=star)
         marker = tmp_path / "marker"
         marker.unlink(missing_ok=True)
-        killed = run_driver(order | {"die_at": number, "marker": str(marker)})
-        assert killed.returncode == -9, f"{step}: {killed.stderr}"
+        killed = loads.run(order | {"die_at": number, "marker": str(marker)})
+        assert killed == {"returncode": -9}, step
         assert marker.read_text(encoding="utf-8") == step, "the fault fired where it should"
         nothing_left_behind(url)
         committed = step == "committed"
         assert contents(url) == (after if committed else before), f"killed at {step}"
         assert constraints(url) == shape, f"killed at {step}"
 
-        again = run_driver(order)
-        assert again.returncode == 0, f"after {step}: {again.stderr}"
+        again = loads.run(order)
+        assert again.get("error") == "", f"after {step}: {again}"
         assert contents(url) == after, f"after {step}"
         assert constraints(url) == shape
         nothing_left_behind(url)
