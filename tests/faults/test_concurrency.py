@@ -104,8 +104,10 @@ def test_a_reader_that_holds_a_lock_is_named_and_nothing_changes(
 ) -> None:
     with psycopg.connect(database.url, application_name="slow report") as reader:
         reader.execute("select count(*) from sales")
-        with pytest.raises(TryAgain, match="slow report"):
+        reader.execute("lock table sales in row share mode")
+        with pytest.raises(TryAgain, match="slow report") as raised:
             load_star(database.url, shop, max_rejects=5, lock_timeout=1)
+    assert str(raised.value).count("slow report") == 1, "however many locks it holds"
     assert contents(database.url)[1] == 0
     nothing_left_behind(database.url)
 

@@ -48,7 +48,8 @@ class Column:
         has_default: True with a default or an identity.
         identity: `a` ALWAYS, `d` BY DEFAULT, empty otherwise.
         generated: True for a generated column, which no load may fill.
-        deterministic: False under a nondeterministic collation: equality is the server's.
+        collation: A nondeterministic collation, as SQL writes it: equality is the server's. Empty
+            for all others.
     """
 
     name: str
@@ -72,7 +73,12 @@ class Column:
     has_default: bool = False
     identity: str = ""
     generated: bool = False
-    deterministic: bool = True
+    collation: str = ""
+
+    @property
+    def deterministic(self) -> bool:
+        """True where values are equal that are the same, and no others."""
+        return not self.collation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,7 +29,7 @@ def column_of(row: Mapping[str, Any], types: _Types) -> Column:
         has_default=row["has_default"] or row["identity"] != "",
         identity=row["identity"],
         generated=row["generated"],
-        deterministic=row["deterministic"],
+        collation=row["collation"],
     )
 
 

@@ -74,9 +74,13 @@ class StagingTable:
             ).format(self.bad)
         )
 
-    def _type(self, column: Column) -> sql.SQL:
+    def _type(self, column: Column) -> sql.Composable:
         # A domain's own checks must not stop the COPY. The names are format_type's.
-        return sql.SQL(column.beneath) if has_grammar(column) else sql.SQL("text")
+        kind = sql.SQL(column.beneath if has_grammar(column) else "text")
+        if not column.collation:
+            return kind
+        # What is one key in the table must be one here.
+        return sql.SQL("{} collate {}").format(kind, sql.SQL(column.collation))
 
     def _run(self, statement: sql.Composed, parameters: Sequence[Any] | None = None) -> int:
         return self._connection.execute(statement, parameters).rowcount

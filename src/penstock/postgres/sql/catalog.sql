@@ -62,8 +62,10 @@ select a.attname as name, a.attnum::int as number, a.atttypid::bigint as oid, a.
        format_type(a.atttypid, a.atttypmod) as type,
        a.attnotnull as not_null, a.atthasdef as has_default,
        a.attidentity::text as identity, a.attgenerated <> '' as generated,
-       coalesce((select l.collisdeterministic from pg_catalog.pg_collation l
-                 where l.oid = a.attcollation), true) as deterministic
+       coalesce((select quote_ident(n.nspname) || '.' || quote_ident(l.collname)
+                 from pg_catalog.pg_collation l
+                 join pg_catalog.pg_namespace n on n.oid = l.collnamespace
+                 where l.oid = a.attcollation and not l.collisdeterministic), '') as collation
 from pg_catalog.pg_attribute a
 where a.attrelid = %(oid)s::bigint::oid and a.attnum > 0 and not a.attisdropped
 order by a.attnum;
