@@ -15,6 +15,9 @@ import polars as pl
 
 from penstock.errors import UsageError
 
+#: Of a 64-bit count of nanoseconds: 2262-04-11 23:47:16.854775807.
+_LAST_NANOSECOND = 2**63 - 1
+
 
 def to_text(frame: pl.DataFrame) -> pl.DataFrame:
     r"""Every column as String, NULL where it was NULL.
@@ -28,7 +31,8 @@ def to_text(frame: pl.DataFrame) -> pl.DataFrame:
     - lists and structs as JSON, with all digits of decimals
 
     Raises:
-        UsageError: A column's type has no text here (Duration, Object, Map, extensions).
+        UsageError: A column's type has no text here (Duration, Object, Map, extensions), or a
+            moment was lost when it was read as nanoseconds.
     """
     return frame.select(_column(series) for series in frame.get_columns())
 
@@ -69,6 +73,13 @@ def _positional(text: str) -> str:
 
 
 def _datetime(series: pl.Series) -> pl.Series:
+    if (series.to_physical() == _LAST_NANOSECOND).any():
+        # Polars reads what it cannot hold, such as the year 9999 of an INT96 column, as this.
+        raise UsageError(
+            f"column {series.name}: {series.dtype} holds a moment outside of 1677 to 2262, which "
+            "nanoseconds do not reach: write the file with timestamps in microseconds",
+            code="dtype",
+        )
     if isinstance(series.dtype, pl.Datetime) and series.dtype.time_zone is not None:
         utc = series.dt.convert_time_zone("UTC")
         return utc.dt.to_string("%Y-%m-%d %H:%M:%S%.9f+00:00")
