@@ -110,7 +110,7 @@ def test_killed_at_any_step_and_run_again_ends_as_if_never_killed(
 
 
 def test_rows_that_wait_for_their_parents_land_once_wherever_the_load_is_killed(
-    own_cluster: OwnCluster, tmp_path: Path
+    own_cluster: OwnCluster, tmp_path: Path, loads: Loads
 ) -> None:
     url = own_cluster.url
     first, second = tmp_path / "first.csv", tmp_path / "second.csv"
@@ -126,7 +126,7 @@ def test_rows_that_wait_for_their_parents_land_once_wherever_the_load_is_killed(
     def waiting() -> None:
         """Three of nine sales wait for product 21, which has come since."""
         reset(url, star=False)
-        assert run_driver(order | {"source": str(first)}).returncode == 0
+        assert loads.run(order | {"source": str(first)})["error"] == ""
         with psycopg.connect(url, autocommit=True) as connection:
             connection.execute("insert into products values (21, 'late')")
 
@@ -142,21 +142,18 @@ def test_rows_that_wait_for_their_parents_land_once_wherever_the_load_is_killed(
     waiting()
     before = outcome()
     assert before == (6, 6, 3, 0, 3)
-    clean = run_driver(order | {"source": str(second)})
-    steps = json.loads(clean.stdout)
+    steps = loads.run(order | {"source": str(second)})["steps"]
     assert outcome() == (10, 10, 0, 3, 3)
     assert steps.count("copy") == 2, "the file's row, and those that waited"
 
     for number, step in enumerate(steps):
         waiting()
         marker = tmp_path / "marker"
-        killed = run_driver(
-            order | {"source": str(second), "die_at": number, "marker": str(marker)}
-        )
-        assert killed.returncode == -9, f"{step}: {killed.stderr}"
+        killed = loads.run(order | {"source": str(second), "die_at": number, "marker": str(marker)})
+        assert killed == {"returncode": -9}, step
         nothing_left_behind(url)
         assert outcome() == ((10, 10, 0, 3, 3) if step == "committed" else before), step
-        assert run_driver(order | {"source": str(second)}).returncode == 0
+        assert loads.run(order | {"source": str(second)})["error"] == ""
         assert outcome() == (10, 10, 0, 3, 3), f"after {step}"
         with psycopg.connect(url) as connection:
             balanced = connection.execute(
