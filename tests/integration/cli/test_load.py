@@ -18,7 +18,7 @@ from tests.integration.cli.program import counted, label, penstock
 KEYS = [
     *("run_id", "load_id", "target", "table", "mode", "read", "inserted", "updated"),
     *("unchanged", "deleted", "inferred", "ignored", "filtered", "quarantined", "seconds"),
-    *("strategy", "changes", "reasons", "skipped", "warnings", "dry_run", "ddl"),
+    *("strategy", "changes", "reasons", "skipped", "warnings", "dry_run", "ddl", "waited"),
 ]
 
 
@@ -104,8 +104,8 @@ def test_clear_empties_what_is_named_or_refuses(shop: Database, folder: Path) ->
     assert json.loads(said.stdout) == {
         "target": label(shop.url),
         "cleared": [
-            {"table": "customers", "rows": 2, "named": True},
-            {"table": "orders", "rows": 2, "named": False},
+            {"table": "customers", "rows": 2, "named": True, "superseded": 0},
+            {"table": "orders", "rows": 2, "named": False, "superseded": 0},
         ],
     }
     assert counted(shop, "customers") == 0
