@@ -128,7 +128,8 @@ def list_rejects(
         what = "is refused" if named == "all" else f"is {named}"
         answer.say(f"No row {'waits' if named == 'waiting' else what}.")
     elif run or named == "waiting":
-        answer.say(f"Next: penstock rejects export rejects.csv{f' --load {run}' if run else ''}")
+        chosen = (f" {shlex.quote(table)}" if table else "") + (f" --load {run}" if run else "")
+        answer.say(f"Next: penstock rejects export rejects.csv{chosen}")
     if as_json:
         answer.answer({"target": where.label, "groups": [group_object(one) for one in found]})
 

@@ -140,11 +140,20 @@ def reason_lines(reason: ReasonCount) -> Iterator[tuple[int, Text]]:
     text = plain(reason.samples[0][3]) if reason.samples else ""
     rows = "1 row" if reason.rows == 1 else f"{reason.rows:,} rows"
     yield 2, Text.assemble((where, "bold yellow"), f" {reason.code}, {rows}: ", text)
-    for file, line, value, _ in reason.samples:
+    for file, line, value, why in reason.samples:
         place = f"{plain(file)} line {line:,}" if line else plain(file)
         if file == REJECTS:
             place = f"reject #{line}"
-        yield 6, Text(place if value is None else f"{place}: {_short(value)}", "dim")
+        told = place if value is None else f"{place}: {_short(value)}"
+        same = _shape(why, value) == _shape(reason.samples[0][3], reason.samples[0][2])
+        yield 6, Text(told if same else f"{told}: {plain(why)}", "dim")
+    if reason.rows > len(reason.samples) > 0:
+        yield 6, Text(f"and {reason.rows - len(reason.samples):,} more", "dim")
+
+
+def _shape(reason: str, value: str | None) -> str:
+    """A reason without the value that it is about."""
+    return reason.replace(value, "") if value else reason
 
 
 def _short(value: str) -> str:
@@ -162,7 +171,9 @@ def _ending(results: Sequence[LoadResult], seconds: float, *, kept: bool) -> Ite
     took = results[0].seconds if len(results) == 1 else seconds
     line = Text(_pace(read, took))
     if len(results) > 1:
-        line = Text(f"{len(results)} tables, {read:,} rows, ").append(line)
+        tables = len({result.table for result in results})
+        what = f"{tables} tables" if tables > 1 else f"{len(results)} loads"
+        line = Text(f"{what}, {read:,} rows, ").append(line)
     if results[0].run_id:
         line.append(f", run {results[0].run_id[:_RUN]}")
     line.stylize("dim")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -177,7 +177,8 @@ def scope_of(
         for name in ("within", "missing", "max_deletes"):
             if getattr(options, name):
                 said = name.replace("_", "-")
-                raise UsageError(f"--{said} is not for the mode {options.mode.value}")
+                modes = "sync and replace_range" if name == "within" else "sync"
+                raise UsageError(f"--{said} is for {modes}, not for {options.mode.value}")
         return None
     if not sync and not options.within:
         raise UsageError("replace_range needs the range: --within day=2024-01-01..2024-01-31")
@@ -195,6 +196,7 @@ def scope_of(
         if name in names:
             raise UsageError(f"--missing {name}: the input has this column itself")
     _check_bounds(spec, scope)
+    _check_marks(spec, options.missing)
     scope.check(connection)
     dependent = [] if options.missing else cascades(connection, spec.oid)
     if dependent:
@@ -220,6 +222,22 @@ def _check_bounds(spec: TableSpec, scope: Scope) -> None:
         faults = Validator([column], Grammar()).check(frame).faults
         if faults.height:
             raise UsageError(f"--within {one}: {faults['reason'][0]}")
+
+
+def _check_marks(spec: TableSpec, marks: Mapping[str, Any]) -> None:
+    """The value that marks what is gone is one of its column.
+
+    Raises:
+        UsageError: It is none.
+    """
+    for name, value in marks.items():
+        column = replace(spec.column(name), name="mark")
+        text = str(value).lower() if isinstance(value, bool) else str(value)
+        mark = pl.Series("mark", [None if value is None else text], dtype=pl.String)
+        frame = pl.DataFrame({"mark": mark, ROW: [1], LINE: [0]})
+        faults = Validator([column], Grammar()).check(frame).faults
+        if faults.height:
+            raise UsageError(f"--missing {name}={value}: {faults['reason'][0]}")
 
 
 def winner_of(options: LoadOptions) -> Winner:

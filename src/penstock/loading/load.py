@@ -59,6 +59,14 @@ if TYPE_CHECKING:
 _CSV = {one.name for one in fields(CsvOptions)}
 _EXCEL = {one.name for one in fields(ExcelOptions)}
 _GRAMMAR = {one.name for one in fields(Grammar)}
+_LOAD = {one.name for one in fields(LoadOptions)}
+#: Options that are dictionaries, with an example of each.
+_MAPPINGS = {
+    "orphans": '{"customer_id": "wait"}',
+    "lookups": '{"customer_id": "dim_customers.customer_no"}',
+    "within": '{"region": "EU"}',
+    "missing": '{"active": False}',
+}
 #: Python's codecs for names of hosts and for its own source code.
 _NOT_OF_FILES = ("idna", "punycode", "unicode-escape", "raw-unicode-escape", "undefined")
 _ENCODINGS = "--encoding utf-8, cp1252, latin-1, utf-16 or another that Python can decode."
@@ -98,16 +106,22 @@ def options_from(**given: Any) -> LoadOptions:
             given[name] = (names,) if isinstance(names, str) else tuple(names)
     if "mode" in given:
         given["mode"] = _one_of(LoadMode, given["mode"], "mode")
+    _check_mappings(given)
     if "orphans" in given:
         given["orphans"] = {
             name: _one_of(OrphanPolicy, policy, f"orphans {name}")
             for name, policy in given["orphans"].items()
         }
-    known = {one.name for one in fields(LoadOptions)}
-    unknown = sorted(set(given) - known)
-    if unknown:
-        raise UsageError(f"There is no option {', '.join(unknown)}")
+    if unknown := sorted(set(given) - _LOAD):
+        meant = nearest(unknown[0], [*_LOAD, *_CSV, *_GRAMMAR, "max_rejects"])
+        raise UsageError(f"There is no option {', '.join(unknown)}.{meant}")
     return LoadOptions(csv=CsvOptions(**csv), grammar=Grammar(**grammar), **given)
+
+
+def _check_mappings(given: Mapping[str, Any]) -> None:
+    for name, example in _MAPPINGS.items():
+        if not isinstance(given.get(name, {}), Mapping):
+            raise UsageError(f"{name} is a dictionary, such as {example}")
 
 
 def options_told(told: Mapping[str, Any]) -> LoadOptions:

@@ -12,7 +12,7 @@ from penstock.model.result import LoadResult, ReasonCount
 
 _SAMPLES = (
     ("sales.csv", 12, "\x1b[2Jabc", 'not an integer: "abc"'),
-    ("sales.csv", 1400, "y" * 99, 'not an integer: "yyy"'),
+    ("sales.csv", 1400, "y" * 99, f'not an integer: "{"y" * 99}"'),
 )
 _RESULT = LoadResult(
     run_id="r-1",
@@ -55,6 +55,7 @@ def test_a_log_gets_whole_lines_in_order(
         '  quantity 22P02, 12 rows: not an integer: "abc"',
         r'      sales.csv line 12: "\x1b[2Jabc"',
         f'      sales.csv line 1,400: "{"y" * 40}..."',
+        "      and 10 more",
         "2.0 s, 500,000 rows/s, run r-1",
         "12 rows wait in quarantine. Next:",
         "  penstock rejects list fact_sales",
@@ -85,10 +86,28 @@ def test_refused_rows_without_a_ledger_do_not_wait(
 
 
 def test_several_tables_have_one_time(no_colour: None, capsys: pytest.CaptureFixture[str]) -> None:
-    report([_RESULT, _RESULT], 4.0, kept=True)
+    report([_RESULT, replace(_RESULT, table="dim_days")], 4.0, kept=True)
     said = capsys.readouterr().err
     assert "2 tables, 2,000,000 rows, 4.0 s, 500,000 rows/s, run r-1" in said
     assert "24 rows wait" in said
+
+
+def test_several_loads_of_one_table_are_no_tables(
+    no_colour: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report([_RESULT, _RESULT], 4.0, kept=True)
+    assert "2 loads, 2,000,000 rows" in capsys.readouterr().err
+
+
+def test_a_sample_with_another_reason_than_the_first_says_its_own(
+    no_colour: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    samples = (("a.csv", 2, "2.5", "2.5 is not whole"), ("a.csv", 3, "x", "x is no number"))
+    reason = replace(_RESULT.reasons[0], rows=2, samples=samples)
+    report([replace(_RESULT, reasons=(reason,))], 1.0, kept=True)
+    said = capsys.readouterr().err
+    assert '      a.csv line 2: "2.5"\n' in said
+    assert '      a.csv line 3: "x": x is no number\n' in said
 
 
 def test_the_json_object_has_the_books_and_the_reasons() -> None:
