@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import fields
@@ -98,6 +99,10 @@ def report(results: Sequence[LoadResult], seconds: float, *, kept: bool) -> None
         out.print(line)
 
 
+#: A value in a reason.
+_QUOTED = re.compile(r'"[^"]*"')
+
+
 def _lines(result: LoadResult, *, several: bool) -> Iterator[tuple[int, Text]]:
     """The lines of one table, each with its indentation; its time where it is one of several."""
     for line in result.ddl.splitlines():
@@ -153,7 +158,7 @@ def reason_lines(reason: ReasonCount) -> Iterator[tuple[int, Text]]:
 
 def _shape(reason: str, value: str | None) -> str:
     """A reason without the value that it is about."""
-    return reason.replace(value, "") if value else reason
+    return _QUOTED.sub("", reason.replace(value, "") if value else reason)
 
 
 def _short(value: str) -> str:
