@@ -14,7 +14,6 @@ import polars as pl
 import psycopg
 
 from penstock.errors import UsageError
-from penstock.formats.csv.header import plain_name
 from penstock.ledger import replays
 from penstock.ledger.quarantine import Selection
 from penstock.ledger.replays import Replayable
@@ -22,6 +21,7 @@ from penstock.loading.group import as_group, kind_of
 from penstock.loading.load import options_from
 from penstock.loading.validate import Validator
 from penstock.model.batch import LINE, ROW
+from penstock.model.naming import plain_name
 from penstock.model.options import TYPED
 from penstock.model.table import Column, TableName
 from penstock.postgres.catalog import read_spec

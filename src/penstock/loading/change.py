@@ -15,13 +15,13 @@ from typing import Any
 import psycopg
 
 from penstock.errors import UsageError
-from penstock.formats.csv.header import plain_name
 from penstock.loading.columns import match
 from penstock.loading.inputs import Input
 from penstock.loading.profile.decide import Decision, decide
 from penstock.loading.profile.facts import ColumnFacts
 from penstock.loading.profile.reading import profile
 from penstock.loading.profile.types import column_of_type
+from penstock.model.naming import plain_name
 from penstock.model.options import LoadOptions
 from penstock.model.table import Key, TableName, TableSpec
 from penstock.postgres.catalog import find_table, read_table, split_name

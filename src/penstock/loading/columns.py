@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from penstock.errors import SourceError, UsageError
-from penstock.formats.csv.header import plain_name
 from penstock.model.batch import LINE, ROW
+from penstock.model.naming import plain_name
 from penstock.model.options import LoadMode, LoadOptions
 from penstock.model.table import Column, TableSpec
 from penstock.postgres.catalog import nearest

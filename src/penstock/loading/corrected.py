@@ -14,8 +14,8 @@ from penstock.formats.excel.package import Workbook
 from penstock.formats.excel.reader import ExcelReader
 from penstock.formats.excel.values import Writing
 from penstock.loading.export import without_apostrophe, written_as
-from penstock.loading.types.marks import marks_of
 from penstock.model.batch import LINE, ROW
+from penstock.model.marks import marks_of
 from penstock.model.options import CsvOptions, ExcelOptions, Grammar
 
 #: The columns that an export puts before and behind those of the source.

@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from penstock.errors import SourceError
-from penstock.formats.csv.header import CANDIDATES, plain_name
+from penstock.formats.csv.header import CANDIDATES
 from penstock.formats.csv.reader import CsvReader
 from penstock.loading.inputs import CsvInput, Input, inputs_of
 from penstock.loading.profile.facts import Profile
 from penstock.loading.profile.reading import profile
+from penstock.model.naming import plain_name
 from penstock.model.options import LoadOptions
 
 #: Encodings that are tried where a file is not UTF-8; the last one reads any bytes.

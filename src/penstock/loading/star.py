@@ -14,8 +14,8 @@ from typing import Any
 import psycopg
 
 from penstock.errors import SourceError, UsageError
-from penstock.formats.csv.header import plain_name
 from penstock.loading.inputs.kinds import ENDINGS
+from penstock.model.naming import plain_name
 from penstock.model.table import TableName
 from penstock.postgres.catalog import find_table, loadable_names, nearest, read_spec
 

@@ -11,14 +11,14 @@ import polars as pl
 
 from penstock.errors import UsageError
 from penstock.loading.types.check import Check, shown
-from penstock.loading.types.marks import marks_of
-from penstock.loading.types.patterns import pattern_of
 from penstock.loading.types.registry import check_for
 from penstock.loading.types.texts import TEXT_BASES
 from penstock.loading.types.zones import check_zone
 from penstock.loading.unholdable import unholdable
 from penstock.model.batch import LINE, ROW
+from penstock.model.marks import marks_of
 from penstock.model.options import Grammar
+from penstock.model.patterns import pattern_of
 from penstock.model.table import Column
 from penstock.postgres.encodings import Encoding
 

@@ -14,13 +14,13 @@ from typing import Any
 import psycopg
 
 from penstock.errors import PenstockError
-from penstock.formats.csv.header import plain_name
 from penstock.ledger import replays
 from penstock.ledger.replays import Replayable
 from penstock.loading.lookups import read_lookups
 from penstock.loading.parents import check_policy
 from penstock.loading.prepare import Prepared, prepare
 from penstock.loading.replaying import RejectsInput
+from penstock.model.naming import plain_name
 from penstock.model.options import TYPED, Budget, LoadMode, LoadOptions, OrphanPolicy
 from penstock.model.result import REJECTS
 from penstock.model.table import TableName, TableSpec

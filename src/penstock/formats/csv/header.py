@@ -6,7 +6,6 @@ Not for: matching names with the columns of a table beyond that proof.
 from __future__ import annotations
 
 import csv
-import re
 import shlex
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
@@ -16,18 +15,13 @@ from penstock.errors import SourceError, UsageError
 from penstock.formats.csv.careful import protected
 from penstock.formats.csv.dialect import Dialect
 from penstock.model.batch import LINE, ROW
+from penstock.model.naming import plain_name
 
 #: The delimiters that a header can prove; others are declared.
 CANDIDATES = (",", ";", "\t", "|")
-_INSIGNIFICANT = re.compile(r"[\s._-]+")
 _SHOWN = 200
 #: Names that a message lists of a header or a table.
 _NAMES = 6
-
-
-def plain_name(name: str) -> str:
-    """A column name without what does not count: case, blanks, dots, dashes, underscores."""
-    return _INSIGNIFICANT.sub("", name).casefold()
 
 
 def skip_blank(text: bytes, dialect: Dialect) -> int:

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 
 from penstock.errors import SourceError
 from penstock.formats.bytes import Given, Source
-from penstock.formats.csv.header import plain_name
 from penstock.formats.jsons.records import RecordParser, keys_of
 from penstock.formats.jsons.tokens import Refused
 from penstock.formats.lines import BLOCK, Block, LineFile
 from penstock.formats.reader import OfSource, Record, fetch_from
 from penstock.model.batch import Batch
+from penstock.model.naming import plain_name
 from penstock.model.options import DEFAULT_MAX_RECORD_BYTES
 
 #: Bytes at the beginning of a file whose keys are its columns.

@@ -21,9 +21,9 @@ from penstock.formats.parquet import SLICE, ParquetFile
 from penstock.formats.reader import changed, state_of
 from penstock.loading.inputs.frames import batch_of
 from penstock.loading.inputs.protocol import Origin
-from penstock.loading.types.marks import marks_of
 from penstock.loading.types.typed import to_text
 from penstock.model.batch import Batch, record_of, row_id
+from penstock.model.marks import marks_of
 from penstock.model.options import LoadOptions
 from penstock.model.table import Column
 

@@ -15,8 +15,8 @@ import polars as pl
 from penstock.loading.profile.facts import At, ColumnFacts, NumberFacts, Reading, Word
 from penstock.loading.profile.readings import Fits, effective, number_fits, stricter
 from penstock.loading.types.check import BLANKS, USUAL_NULLS
-from penstock.loading.types.marks import Marks
 from penstock.model.batch import LINE, ROW
+from penstock.model.marks import Marks
 
 #: Different values above which nobody counts any more.
 MOST_DISTINCT = 1_000_000

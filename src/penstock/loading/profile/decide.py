@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from penstock.loading.profile.facts import At, ColumnFacts, NumberFacts, Profile, Reading
 from penstock.loading.profile.readings import BOOLEAN_PAIRS, LEADING_ZERO, NUMBERS, stricter
 from penstock.loading.types.check import shown
-from penstock.loading.types.marks import marks_of
-from penstock.loading.types.patterns import ISO, USUAL_DATES
+from penstock.model.marks import marks_of
 from penstock.model.options import Grammar
+from penstock.model.patterns import ISO, USUAL_DATES
 
 _MOMENTS = ("date", "timestamp", "timestamptz")
 _PLAIN = NUMBERS[0]

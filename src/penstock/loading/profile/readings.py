@@ -14,10 +14,10 @@ import polars as pl
 
 from penstock.loading.profile.facts import Reading
 from penstock.loading.profile.types import column_of_type
-from penstock.loading.types.marks import USUAL_NUMBERS, Marks, marks_of
-from penstock.loading.types.patterns import USUAL_DATES
 from penstock.loading.types.registry import check_for
+from penstock.model.marks import USUAL_NUMBERS, Marks, marks_of
 from penstock.model.options import Grammar
+from penstock.model.patterns import USUAL_DATES
 
 #: The words for true and false, as pairs; 1 and 0 are integers.
 BOOLEAN_PAIRS = (("true", "false"), ("t", "f"), ("yes", "no"), ("y", "n"), ("on", "off"))

@@ -8,8 +8,9 @@ import polars as pl
 
 from penstock.loading.types.check import Check, Verdict, bare, refuse, second_look, shown
 from penstock.loading.types.moments import read_moment
-from penstock.loading.types.patterns import DatePattern, pattern_of, read_date
+from penstock.loading.types.patterns import read_date
 from penstock.model.options import Grammar
+from penstock.model.patterns import DatePattern, pattern_of
 from penstock.model.table import Column
 
 #: A time of day that adds nothing to a date.

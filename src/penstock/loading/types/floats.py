@@ -10,7 +10,8 @@ import re
 import polars as pl
 
 from penstock.loading.types.check import Check, Verdict, bare, refuse, second_look, shown
-from penstock.loading.types.marks import Marks, marks_of, no_number
+from penstock.loading.types.marks import no_number
+from penstock.model.marks import Marks, marks_of
 from penstock.model.options import Grammar
 from penstock.model.table import Column
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 
 from penstock.loading.types.check import Verdict, refuse, shown
-from penstock.loading.types.patterns import DatePattern, read_date
+from penstock.loading.types.patterns import read_date
+from penstock.model.patterns import DatePattern
 
 #: Hours may have one digit (`8:26`); it is the same time.
 CLOCK = "(?:[01]?[0-9]|2[0-3]):[0-5][0-9]"

@@ -6,8 +6,8 @@ import polars as pl
 
 from penstock.loading.types.check import Check, Verdict, bare, refuse, second_look, shown
 from penstock.loading.types.moments import CLOCK, read_moment, to_local
-from penstock.loading.types.patterns import DatePattern, pattern_of
 from penstock.model.options import Grammar
+from penstock.model.patterns import DatePattern, pattern_of
 from penstock.model.table import Column
 
 #: Canonical texts of verdicts.

@@ -11,7 +11,6 @@ import polars as pl
 from penstock.errors import UsageError
 from penstock.loading.types.check import Check, Verdict, bare, refuse, second_look, shown
 from penstock.loading.types.moments import CLOCK, out_of_range, read_moment, to_local
-from penstock.loading.types.patterns import DatePattern, pattern_of
 from penstock.loading.types.timestamps import (
     CANONICAL,
     MICROSECONDS,
@@ -21,6 +20,7 @@ from penstock.loading.types.timestamps import (
     quick_form,
 )
 from penstock.model.options import Grammar
+from penstock.model.patterns import DatePattern, pattern_of
 from penstock.model.table import Column
 
 UTC_MICROSECONDS = pl.Datetime("us", "UTC")

@@ -7,8 +7,9 @@ import io
 import pytest
 
 from penstock.errors import SourceError, UsageError
-from penstock.formats.csv.header import plain_name, prove_delimiter
+from penstock.formats.csv.header import prove_delimiter
 from penstock.formats.csv.reader import CsvReader
+from penstock.model.naming import plain_name
 from penstock.model.options import CsvOptions
 
 KNOWN = ("order_id", "customer", "unit price", "sold.on")
