@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from penstock.loading.load import load_star, load_table
     from penstock.loading.replay import replay_rejects
     from penstock.loading.together import unit
+    from penstock.mapping import checks
+    from penstock.mapping.field import Field
+    from penstock.mapping.lookup import Lookup
+    from penstock.mapping.map import SAME, Map
     from penstock.model.options import Budget, LoadMode, OrphanPolicy, Progress
     from penstock.model.result import LoadResult, ReasonCount, ReplayResult, Waited
     from penstock.postgres.here import database
@@ -36,22 +40,27 @@ _HOMES = {
     "Budget": "penstock.model.options",
     "BudgetExceeded": "penstock.errors",
     "Cleared": "penstock.loading.clear",
+    "Field": "penstock.mapping.field",
     "InspectedColumn": "penstock.loading.inspection",
     "Inspection": "penstock.loading.inspection",
     "LoadError": "penstock.errors",
     "LoadMode": "penstock.model.options",
     "LoadResult": "penstock.model.result",
+    "Lookup": "penstock.mapping.lookup",
+    "Map": "penstock.mapping.map",
     "OrphanPolicy": "penstock.model.options",
     "PenstockError": "penstock.errors",
     "Progress": "penstock.model.options",
     "ReasonCount": "penstock.model.result",
     "ReplayResult": "penstock.model.result",
+    "SAME": "penstock.mapping.map",
     "ShrinkRefused": "penstock.errors",
     "SourceError": "penstock.errors",
     "TargetError": "penstock.errors",
     "TryAgain": "penstock.errors",
     "UsageError": "penstock.errors",
     "Waited": "penstock.model.result",
+    "checks": "penstock.mapping.field",
     "clear_tables": "penstock.loading.clear",
     "database": "penstock.postgres.here",
     "inspect": "penstock.loading.inspect",
@@ -62,15 +71,19 @@ _HOMES = {
 }
 
 __all__ = [
+    "SAME",
     "BalanceError",
     "Budget",
     "BudgetExceeded",
     "Cleared",
+    "Field",
     "InspectedColumn",
     "Inspection",
     "LoadError",
     "LoadMode",
     "LoadResult",
+    "Lookup",
+    "Map",
     "OrphanPolicy",
     "PenstockError",
     "Progress",
@@ -82,6 +95,7 @@ __all__ = [
     "TryAgain",
     "UsageError",
     "Waited",
+    "checks",
     "clear_tables",
     "database",
     "inspect",
