@@ -118,10 +118,9 @@ class Field:
         return found
 
     def _typing(self) -> list[str]:
-        try:
-            dtype = self.dtype
-        except TypeError:  # pl.Decimal, which needs its numbers
-            return [f"type={self.type!r} needs its parameters, as in pl.Decimal(10, 2)"]
+        if self.type is pl.Decimal:  # it would be one without decimals
+            return ["type=pl.Decimal needs its digits and decimals, as in pl.Decimal(10, 2)"]
+        dtype = self.dtype
         if dtype is None:
             return []
         if not isinstance(dtype, pl.DataType) or values.read_type(dtype) is None:
