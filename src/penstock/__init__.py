@@ -70,8 +70,7 @@ _HOMES = {
     "unit": "penstock.loading.together",
 }
 
-__all__ = [
-    "SAME",
+__all__ = [  # noqa: RUF022  in plain order
     "BalanceError",
     "Budget",
     "BudgetExceeded",
@@ -89,6 +88,7 @@ __all__ = [
     "Progress",
     "ReasonCount",
     "ReplayResult",
+    "SAME",
     "ShrinkRefused",
     "SourceError",
     "TargetError",

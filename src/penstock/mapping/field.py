@@ -125,11 +125,7 @@ class Field:
             return []
         if not isinstance(dtype, pl.DataType) or values.read_type(dtype) is None:
             return [f"type={dtype!r} is none of {_TYPES}"]
-        if self.default is None:
-            return []
-        try:
-            pl.select(values.literal(self.default, dtype))
-        except (pl.exceptions.PolarsError, TypeError):
+        if self.default is not None and not values.fits(self.default, dtype):
             return [f"default={self.default!r} is no {dtype}"]
         return []
 

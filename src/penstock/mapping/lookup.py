@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol, cast, runtime_checkable
 import polars as pl
 
 from penstock.mapping.field import source_mistakes, source_of
-from penstock.mapping.values import literal
+from penstock.mapping.values import fits, literal
 
 Match = Literal["unique", "first", "last", "all"]
 Missing = Literal["reject", "null", "default"]
@@ -99,6 +99,8 @@ class Lookup:
         if isinstance(self.members, pl.DataFrame):
             there = self.members.columns
             lost = [name for name in (*self.keys, self.value) if name not in there]
+            if not lost:
+                return self._default_mistakes(self.members.schema[self.value])
             return [f"Lookup: its frame has no column {name}" for name in lost]
         return []
 
@@ -109,10 +111,15 @@ class Lookup:
         if count > 1 and any(not isinstance(k, tuple) or len(k) != count for k in members):
             return [f"Lookup by {count} columns needs tuples of {count} as the dictionary's keys"]
         try:
-            _of_mapping(members, count)
+            made = _of_mapping(members, count)
         except (TypeError, pl.exceptions.PolarsError):
             return ["Lookup: the keys must be of one type, and so must the values"]
-        return []
+        return self._default_mistakes(made.schema[_VALUE])
+
+    def _default_mistakes(self, dtype: pl.DataType) -> list[str]:
+        if self.default is None or fits(self.default, dtype):
+            return []
+        return [f"default={self.default!r} is no {dtype}, which the lookup's values are"]
 
     @cached_property
     def _standing(self) -> pl.DataFrame | None:

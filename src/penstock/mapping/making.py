@@ -7,15 +7,16 @@ the loader can put it into quarantine. Not for: what the target's types accept (
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import polars as pl
 
 from penstock.errors import UsageError
 from penstock.mapping.field import Field
 from penstock.mapping.lookup import Lookup
-from penstock.mapping.values import BLANKS, CLEAN, VALUE, literal, shown, typed
+from penstock.mapping.values import BLANKS, CLEAN, VALUE, fits, literal, shown, typed
 from penstock.model.batch import LINE, ROW
 
 #: The columns of `Mapped.faults`.
@@ -87,6 +88,19 @@ class _Books:
         return pl.concat(self.faults).sort("position", order, maintain_order=True)
 
 
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """The field that is being made and what its source gave, for faults."""
+
+    name: str
+    raw: pl.Series
+    books: _Books
+
+    def refuse(self, code: str, where: pl.Series, reason: pl.Expr) -> None:
+        """Note a fault of this field for each row `where` it is true."""
+        self.books.refuse(self.name, code, where, self.raw, reason)
+
+
 def make(frame: pl.DataFrame, fields: Mapping[str, pl.Expr | Field | Lookup]) -> Mapped:
     """Make every field of every row.
 
@@ -149,30 +163,32 @@ def _looked_up(
         found = how.find(keys)
     texts = [shown(pl.col(one)) for one in keys.columns]
     raw = keys.select(pl.concat_str(texts, separator=", ", ignore_nulls=True)).to_series()
+    source = _Source(name, raw, books)
     missing, many = found.get_column("missing"), found.get_column("many")
     if how.missing == "reject":
         reason = pl.format("{} has no match in the lookup", pl.col(VALUE))
-        books.refuse(name, "no_match", missing, raw, reason)
+        source.refuse("no_match", missing, reason)
     else:
         books.change("nulled" if how.missing == "null" else "defaulted", missing)
     reason = pl.format(
         '{} has several matches in the lookup: match="first", "last" or "all" takes them',
         pl.col(VALUE),
     )
-    books.refuse(name, "many_matches", many, raw, reason)
+    source.refuse("many_matches", many, reason)
     return found.get_column("value")
 
 
 def _field(frame: pl.DataFrame, name: str, how: Field, books: _Books) -> pl.Series:
     value, bad = _evaluated(frame, name, how.expression, books, rejects=how.on_error == "reject")
     raw = _sources(frame, how.expression) if value.dtype.is_nested() else value
+    source = _Source(name, raw, books)
     if how.each is not None:
-        value, failed = _each(name, how, value, raw, books)
+        value, failed = _each(how, how.each, value, source)
         bad |= failed
     for word in how.cleaning:
         if value.dtype == pl.String:
             value = _step(value, CLEAN[word](pl.col(VALUE)))
-    value, unread = _read(name, how, value, raw, books)
+    value, unread = _read(how, value, source)
     bad |= unread
     for check in how.all_checks:
         test = check.test(pl.col(VALUE))
@@ -183,14 +199,12 @@ def _field(frame: pl.DataFrame, name: str, how: Field, books: _Books) -> pl.Seri
         holds = _step(tested, test.fill_null(True)) | value.is_null()
         if how.on_error == "reject":
             reason = pl.format("{} {}", shown(pl.col(VALUE)), pl.lit(check.reason))
-            books.refuse(name, "check", ~holds & ~bad, raw, reason)
+            source.refuse("check", ~holds & ~bad, reason)
         bad |= ~holds
-    return _settled(name, how, value, bad, raw, books)
+    return _settled(how, value, bad, source)
 
 
-def _read(
-    name: str, how: Field, value: pl.Series, raw: pl.Series, books: _Books
-) -> tuple[pl.Series, pl.Series]:
+def _read(how: Field, value: pl.Series, source: _Source) -> tuple[pl.Series, pl.Series]:
     """The value after formats, rounding and type, and where it could not be read."""
     bad = _nowhere(value)
     if how.round is None and value.dtype == how.dtype:
@@ -204,50 +218,46 @@ def _read(
         lost = text.is_not_null() & after.is_null()
         if how.on_error == "reject":
             reason = pl.format("{} is not {}", shown(pl.col(VALUE)), pl.lit(reading.wanted))
-            books.refuse(name, "type", lost, raw, reason)
+            source.refuse("type", lost, reason)
         if reading.rounds:
             before = text.str.strip_chars(BLANKS) if text.dtype == pl.String else text
-            books.change("rounded", after != before)
+            source.books.change("rounded", after != before)
         value, bad = after, bad | lost
     return value, bad
 
 
-def _settled(
-    name: str, how: Field, value: pl.Series, bad: pl.Series, raw: pl.Series, books: _Books
-) -> pl.Series:
+def _settled(how: Field, value: pl.Series, bad: pl.Series, source: _Source) -> pl.Series:
     """The value where it is good, else NULL or the default; NULL refused where it is required."""
     value = _plain(value)
     value = _step(pl.DataFrame({VALUE: value, "bad": bad}), pl.when(~pl.col("bad")).then(VALUE))
     if how.on_error == "null":
-        books.change("nulled", bad)
+        source.books.change("nulled", bad)
     if how.default is not None:
         takes = value.is_null() if how.on_error == "default" else value.is_null() & ~bad
-        try:
-            instead = pl.select(literal(how.default, value.dtype)).item()
-        except pl.exceptions.PolarsError:
+        if not fits(how.default, value.dtype):
             raise UsageError(
-                f"{name}: default={how.default!r} is no {value.dtype}, which the field is"
-            ) from None
+                f"{source.name}: default={how.default!r} is no {value.dtype}, which the field is",
+                code="map",
+            )
         both = pl.DataFrame({VALUE: value, "takes": takes})
-        other = pl.lit(instead, value.dtype)
+        other = literal(how.default, value.dtype)
         value = _step(both, pl.when("takes").then(other).otherwise(VALUE))
-        books.change("defaulted", takes)
+        source.books.change("defaulted", takes)
     if how.required:
         reason = pl.lit("a value is required, and the source has none: default= gives one")
-        books.refuse(name, "required", value.is_null() & ~bad, raw, reason)
+        source.refuse("required", value.is_null() & ~bad, reason)
     return value
 
 
 def _each(
-    name: str, how: Field, values: pl.Series, raw: pl.Series, books: _Books
+    how: Field, function: Callable[[Any], Any], values: pl.Series, source: _Source
 ) -> tuple[pl.Series, pl.Series]:
     """What a Python function returns for each value, as text; an exception refuses the row."""
-    function = how.each
     results: list[str | None] = []
     reasons: list[str | None] = []
     for value in values:
         result = reason = None
-        if value is not None and function is not None:
+        if value is not None:
             try:
                 result = function(value)
             except Exception as error:  # noqa: BLE001  whatever a user's function raises
@@ -257,7 +267,7 @@ def _each(
     why = pl.Series(reasons, dtype=pl.String)
     failed = why.is_not_null()
     if how.on_error == "reject":
-        books.refuse(name, "each", failed, raw, pl.lit(why.drop_nulls()))
+        source.refuse("each", failed, pl.lit(why.drop_nulls()))
     return pl.Series(results, dtype=pl.String), failed
 
 

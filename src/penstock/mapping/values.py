@@ -159,5 +159,14 @@ def _formed(text: pl.Expr, form: str, value: pl.Expr, wanted: str) -> Reading:
 
 
 def literal(value: Any, dtype: pl.DataType) -> pl.Expr:
-    """A default as a value of a column's type; strict, so that nothing is cut."""
-    return pl.lit(value).cast(dtype)
+    """A default as a value of a column's type; of its own type where the column has only NULLs."""
+    return pl.lit(value) if isinstance(dtype, pl.Null) else pl.lit(value).cast(dtype)
+
+
+def fits(value: Any, dtype: pl.DataType) -> bool:
+    """Whether a default is exactly a value of the type; every plain value is a text."""
+    try:
+        made = pl.select(literal(value, dtype)).item()
+    except (pl.exceptions.PolarsError, TypeError):
+        return False
+    return isinstance(dtype, pl.String) or bool(made == value)

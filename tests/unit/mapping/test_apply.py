@@ -222,6 +222,11 @@ def test_missing_matches_become_null_or_the_default_where_that_is_said() -> None
     )  # fmt: skip
 
 
+def test_a_lookup_without_members_finds_nothing() -> None:
+    assert made(Lookup("a", {}), ["x", None]) == ([None, None], [(0, "no_match")], {})
+    assert made(Lookup("a", {}, missing="default", default=7), ["x"])[0] == [7]
+
+
 def test_keys_of_two_types_are_compared_as_text() -> None:
     assert made(Lookup("a", {1: "one"}), ["1"])[0] == ["one"]
     assert made(Lookup("a", {"1": "one"}), [1])[0] == ["one"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import polars as pl
@@ -81,6 +82,8 @@ def test_a_field_that_is_written_twice_is_said_for_python_keeps_only_the_last() 
         (Lookup("a", {"x": 1, 2: 1}), "one type"),
         (Lookup("a", {}, match="any"), "match='any'"),  # type: ignore[arg-type]
         (Lookup(pl.col("a").max(), {}), "max"),
+        (Lookup("a", {"x": 1}, missing="default", default=0.5), "default=0.5"),
+        (Field("a", type=pl.Decimal(5, 2), default=Decimal("0.005")), "Decimal('0.005')"),
     ],
 )
 def test_a_mistake_in_a_declaration_names_the_field_and_the_remedy(
