@@ -34,6 +34,8 @@ def check_group(name: str, tables: Sequence[Prepared]) -> None:
     Raises:
         UsageError: No table has the column, no input supplies it, or its types differ in kind.
     """
+    # Rows that waited and are tried again belong to no group.
+    tables = [one for one in tables if not one.retry_of]
     having = [one for one in tables if name in [column.name for column in one.spec.columns]]
     if not having:
         names = [column.name for one in tables for column in one.spec.columns]
