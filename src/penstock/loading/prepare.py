@@ -15,7 +15,7 @@ from penstock.ledger import files
 from penstock.loading.columns import Matching, match
 from penstock.loading.group import group_of
 from penstock.loading.inputs import Input
-from penstock.loading.keys import KEYED, history_key, key_of, scope_of
+from penstock.loading.keys import KEYED, history_key, key_of, scope_of, winner_of
 from penstock.loading.parents import policies
 from penstock.loading.replaying import Replaying
 from penstock.loading.types.registry import refuse_unjudged
@@ -230,6 +230,12 @@ def _check_wait(options: LoadOptions) -> None:
         raise UsageError(
             f"--group {options.group} and --orphans {waits[0]}=wait do not go together: a row that "
             "is tried again by itself would come without its group. Leave out one of them."
+        )
+    if waits and winner_of(options) != winner_of(replace(options, duplicates="")):
+        raise UsageError(
+            f"--duplicates {options.duplicates} and --orphans {waits[0]}=wait do not go together: "
+            f"of a row that waits and others with its key, {options.mode.value} alone decides "
+            "which counts. Leave out one of them."
         )
     if waits and options.mode is LoadMode.SCD2:
         raise UsageError(

@@ -496,6 +496,18 @@ def test_a_waiting_row_whose_columns_are_gone_does_not_stop_loads(
     assert rejects(shop) == [("2", "waiting", True, 1)]
 
 
+def test_a_load_of_groups_is_run_again_while_other_rows_wait(
+    shop: Database, load: Callable[..., LoadResult]
+) -> None:
+    grouped: dict[str, Any] = {"group": "amount", "orphans": {}}
+    load("1,1,5", "2,1,5", name="a", **grouped)
+    load("3,1,6", "4,8,7", name="b")
+    come(shop, 8)
+    again = load("1,1,5", "2,1,5", name="a", **grouped)
+    assert (again.read, again.waited) == (0, Waited(tried=1, inserted=1))
+    assert len(again.skipped) == 1
+
+
 # What people see -----------------------------------------------------------------------------
 
 
@@ -535,6 +547,9 @@ def test_the_command_line_tells_of_them(shop: Database, tmp_path: Path) -> None:
         ({"ledger": False}, "rows wait in the ledger"),
         ({"mode": "scd2"}, "is not for the mode scd2"),
         ({"group": "customer_id"}, "do not go together"),
+        ({"mode": "upsert", "duplicates": "max:amount"}, "--duplicates max:amount and"),
+        ({"mode": "sync", "duplicates": "first"}, "do not go together"),
+        ({"mode": "upsert", "duplicates": "reject"}, "upsert alone decides"),
     ],
 )
 def test_where_rows_cannot_wait_it_is_an_error(
