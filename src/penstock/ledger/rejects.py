@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Collection, Iterable, Sequence
-from typing import Any
+from typing import Any, LiteralString
 
 import polars as pl
 import psycopg
@@ -22,6 +22,8 @@ _SQL = queries("penstock.ledger.sql", "rejects.sql")
 _INTEGERS = ("int2", "int4", "int8")
 #: Codes of a row whose parent is missing, perhaps because it was refused itself.
 _ORPHANED = ["23503", "parent_refused"]
+#: Why a load resolves what others refused.
+_LATER = "a later load brought the row"
 
 
 def write(
@@ -32,8 +34,9 @@ def write(
     origin: Callable[[int], tuple[str, int]],
     *,
     awaited: Collection[str] = (),
+    newer: Sequence[sql.Composable] = (),
 ) -> int:
-    """Keep refused rows as waiting; a row that waits already counts up. Gives how many there were.
+    """Keep refused rows as waiting; a row that waits already counts up.
 
     Args:
         connection: In the transaction of the data.
@@ -43,11 +46,28 @@ def write(
             `bad`, `key`.
         origin: Gives the source's name and the record number of a `_row`.
         awaited: Columns, as faults name them, whose missing parents are waited for.
+        newer: Conditions under which the load has brought a row that is newer than the refused
+            row `i` and has its key, as of `key_brought`: where `i` waits for its parents, it is
+            resolved.
+
+    Returns:
+        How many were resolved so.
     """
-    count = _incoming(connection, table, frames, origin, awaited)
+    _incoming(connection, table, frames, origin, awaited)
     connection.execute(_SQL["merge"], _of(load_id, table))
+    own = sql.SQL(
+        "r.awaits_parent and r.last_load = {} and r.fingerprint in "
+        "(select i.fingerprint from pg_temp.penstock_rejects_in i where i.awaits_parent and {})"
+    )
+    note = "a later row of the same load has its key"
+    closed = 0
+    for condition in newer:
+        which = sql.SQL("{} and {}").format(
+            _of_table(table), own.format(sql.Literal(load_id), condition)
+        )
+        closed += _resolve(connection, load_id, which, note)
     connection.execute("drop table pg_temp.penstock_rejects_in")
-    return count
+    return closed
 
 
 def write_void(
@@ -57,7 +77,7 @@ def write_void(
     frames: Iterable[pl.DataFrame],
     origin: Callable[[int], tuple[str, int]],
 ) -> int:
-    """Keep refused rows of a load that was rolled back, to look at and export."""
+    """Keep refused rows of a load that was rolled back, to look at and export; gives how many."""
     count = _incoming(connection, table, frames, origin, ())
     connection.execute(_SQL["void"], _of(load_id, table))
     connection.execute("drop table pg_temp.penstock_rejects_in")
@@ -147,13 +167,10 @@ def resolve(
     if not ids:
         return 0
     # No parameter: a per cent sign in a name would be taken for one.
-    return _resolve(
-        connection,
-        load_id,
-        sql.SQL("r.reject_id = any ({}) and exists (select from {} t where {})").format(
-            sql.Literal(list(ids)), qualified(spec.name), _key_is(spec)
-        ),
-    )
+    which = sql.SQL(
+        "r.reject_id = any ({}) and r.last_load <> {} and exists (select from {} t where {})"
+    ).format(sql.Literal(list(ids)), sql.Literal(load_id), qualified(spec.name), _key_is(spec))
+    return _resolve(connection, load_id, which, _LATER)
 
 
 def resolve_brought(
@@ -172,45 +189,62 @@ def resolve_brought(
     Returns:
         How many of them waited for their parents.
     """
-    return _resolve(
-        connection,
-        load_id,
-        sql.SQL(
-            "r.schema_name = {} and r.table_name = {} and r.key is not null "
-            "and cardinality(r.key) = {} and exists (select from {} t where {} and {})"
-        ).format(
-            sql.Literal(spec.name.schema),
-            sql.Literal(spec.name.table),
-            sql.Literal(len(spec.primary_key.columns if spec.primary_key else ())),
-            qualified(spec.name),
-            _key_is(spec),
-            brought,
-        ),
+    which = sql.SQL("{} and r.last_load <> {} and {}").format(
+        _of_table(spec.name), sql.Literal(load_id), key_brought(spec, brought, "r")
+    )
+    return _resolve(connection, load_id, which, _LATER)
+
+
+def key_brought(spec: TableSpec, brought: sql.Composable, row: LiteralString) -> sql.Composed:
+    """The condition that a reject has the key of a row of the table that a load brought.
+
+    Args:
+        spec: The table, with a primary key.
+        brought: A condition on the table's row `t`.
+        row: The reject's name in the query; it has a `key`.
+    """
+    return sql.SQL(
+        "{row}.key is not null and cardinality({row}.key) = {parts} "
+        "and exists (select from {table} t where {same} and {brought})"
+    ).format(
+        row=sql.SQL(row),
+        parts=sql.Literal(len(spec.primary_key.columns if spec.primary_key else ())),
+        table=qualified(spec.name),
+        same=_key_is(spec, row),
+        brought=brought,
     )
 
 
-def _resolve(connection: psycopg.Connection[Any], load_id: str, which: sql.Composable) -> int:
+def _resolve(
+    connection: psycopg.Connection[Any], load_id: str, which: sql.Composable, note: str
+) -> int:
     # Two loads take them in one order; what another one has closed meanwhile is left alone.
     rows = connection.execute(
         sql.SQL(
             "with found as (select r.reject_id from penstock.rejects r where {which} "
-            "and r.status = 'waiting' and r.last_load <> {load}::uuid "
-            "order by r.reject_id for update) "
+            "and r.status = 'waiting' order by r.reject_id for update) "
             "update penstock.rejects r set status = 'resolved', closed_by = {load}::uuid, "
             "closed_at = clock_timestamp(), note = case when r.awaits_parent then 'superseded: ' "
-            "else '' end || 'a later load brought the row' "
+            "else '' end || {note} "
             "from found where r.reject_id = found.reject_id returning r.awaits_parent"
-        ).format(which=which, load=sql.Literal(load_id))
+        ).format(which=which, load=sql.Literal(load_id), note=sql.Literal(note))
     )
     return sum(row[0] for row in rows)
 
 
-def _key_is(spec: TableSpec) -> sql.Composed:
+def _of_table(table: TableName) -> sql.Composed:
+    return sql.SQL("r.schema_name = {} and r.table_name = {}").format(
+        sql.Literal(table.schema), sql.Literal(table.table)
+    )
+
+
+def _key_is(spec: TableSpec, row: LiteralString = "r") -> sql.Composed:
     """The table's key is the reject's; compared so that no text can fail to be cast."""
     assert spec.primary_key is not None  # noqa: S101  the callers asked
     parts = []
     for place, column in enumerate(spec.primary_key.columns, start=1):
-        name, text = sql.Identifier("t", column), sql.SQL("r.key[{}]").format(sql.Literal(place))
+        name = sql.Identifier("t", column)
+        text = sql.SQL("{}.key[{}]").format(sql.SQL(row), sql.Literal(place))
         if spec.column(column).base in _INTEGERS:
             # A key that was text when the row was refused must not fail the load of today.
             number = sql.SQL("case when {0} ~ '^-?[0-9]{{1,18}}$' then {0}::bigint end")
@@ -251,6 +285,7 @@ def _incoming(
                 pl.Series("record", [record for _, record in origins], dtype=pl.Int64),
                 *(LINE, "raw", "values", "columns", "codes", "reasons", "bad", "key"),
                 waits=waits(awaited),
+                row=ROW,
             )
             copy_rows(connection, copy, as_kept(rows, encoding))
             count += frame.height

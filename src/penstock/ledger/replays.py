@@ -49,8 +49,8 @@ def replayable(connection: psycopg.Connection[Any], selection: Selection) -> lis
 
 
 def awaiting(connection: psycopg.Connection[Any], table: TableName) -> list[Replayable]:
-    """What waits for its parents in a table, in the order of its numbers."""
-    parts: list[LiteralString] = [_SQL["sources"], _SQL["awaiting"], _SQL["sources_ordered"]]
+    """What waits for its parents in a table, in the order in which it came last."""
+    parts: list[LiteralString] = [_SQL["sources"], _SQL["awaiting"]]
     return _found(connection, parts, {"schema": table.schema, "table": table.table})
 
 

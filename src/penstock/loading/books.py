@@ -56,6 +56,12 @@ class TableBooks:
         """The source's name and the record number of a `_row`."""
         return self.prepared.names[file_of(row)], record_of(row)
 
+    def place(self, row: int) -> str:
+        """How people find a row that has no line."""
+        if self.prepared.retry_of and self.prepared.replaying is not None:
+            return f"reject #{self.prepared.replaying.held[row]}"
+        return f"row {record_of(row)}"
+
     def guard(self) -> None:
         """Hold the books against the user's guards.
 

@@ -77,8 +77,10 @@ class Recorder:
             if prepared.replaying is not None:
                 prepared.replaying.finish(connection, load_id, books.spool.frames(), awaited)
             elif books.spool.rows:
-                frames = books.spool.frames()
-                rejects.write(connection, load_id, name, frames, books.origin, awaited=awaited)
+                frames, newer = books.spool.frames(), load.newer() if awaited else ()
+                books.superseded += rejects.write(
+                    connection, load_id, name, frames, books.origin, awaited=awaited, newer=newer
+                )
             if self._options.mode is LoadMode.TRUNCATE and prepared.inputs:
                 books.superseded += rejects.supersede(connection, load_id, name)
             books.superseded += rejects.replace(connection, load_id, prepared.replaces)

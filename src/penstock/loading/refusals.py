@@ -30,12 +30,12 @@ class ReadableKey:
     """A primary key whose raw texts say which row they mean.
 
     Attributes:
-        patterns: Column -> how a text of it must look.
+        bases: Column -> its type, a key of `_PLAIN`.
         null: Texts that mean NULL.
         trim: True: blanks around a text are not of the value.
     """
 
-    patterns: Mapping[str, str]
+    bases: Mapping[str, str]
     null: tuple[str, ...]
     trim: bool
 
@@ -48,15 +48,15 @@ def readable_key(spec: TableSpec, reading: LoadOptions) -> ReadableKey | None:
     grammar = reading.grammar
     if spec.primary_key is None:
         return None
-    patterns = {}
+    bases = {}
     for name in spec.primary_key.columns:
         base = spec.column(name).base
         if name in reading.lookups or base not in _PLAIN:
             return None
         if base == "date" and grammar.dates != Grammar().dates:
             return None
-        patterns[name] = _PLAIN[base]
-    return ReadableKey(patterns, grammar.null, grammar.trim)
+        bases[name] = base
+    return ReadableKey(bases, grammar.null, grammar.trim)
 
 
 #: Stands for the refused value in a reason that is made before the row is read again; a character
@@ -152,17 +152,24 @@ def _joined(
 
 
 def _keys(source: pl.DataFrame, by_target: Mapping[str, str], key: ReadableKey | None) -> pl.Series:
-    """The primary key's raw texts, where each is plainly readable."""
-    if key is None or any(name not in by_target for name in key.patterns):
+    """The primary key, where each of its texts is plainly readable: one key is written one way."""
+    if key is None or any(name not in by_target for name in key.bases):
         return pl.repeat(None, source.height, dtype=pl.List(pl.String), eager=True)
     texts, plain = [], []
-    for name, pattern in key.patterns.items():
+    for name, base in key.bases.items():
         text = pl.col(by_target[name]).cast(pl.String)
-        texts.append(text)
-        plain.append(text.str.contains(pattern).fill_null(value=False))
+        texts.append(_canonical(text, base))
+        plain.append(text.str.contains(_PLAIN[base]).fill_null(value=False))
         plain.append(~text.is_in(list(key.null)).fill_null(value=False))
         if key.trim:
             plain.append((text == text.str.strip_chars()).fill_null(value=False))
     return source.select(
         pl.when(pl.all_horizontal(plain)).then(pl.concat_list(texts)).alias("key")
     ).to_series()
+
+
+def _canonical(text: pl.Expr, base: str) -> pl.Expr:
+    """07 and 7 are one integer, and a uuid is the same in capitals."""
+    if base.startswith("int"):
+        return text.cast(pl.Int64, strict=False).cast(pl.String)
+    return text.str.to_lowercase() if base == "uuid" else text

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, LiteralString
 
 import polars as pl
 import psycopg
@@ -37,7 +37,7 @@ from penstock.loading.room import Room
 from penstock.loading.spool import KEPT_AFTER_ROLLBACK, Spool
 from penstock.loading.steps import Step
 from penstock.loading.strategy import Decision, Situation, Way, decide
-from penstock.model.batch import RECORD_BITS, ROW, file_of, record_of
+from penstock.model.batch import RECORD_BITS, ROW, file_of
 from penstock.model.options import LoadMode, LoadOptions, OrphanPolicy
 from penstock.model.table import ForeignKey
 from penstock.postgres.catalog import read_spec
@@ -54,6 +54,8 @@ from penstock.postgres.sequences import advance
 _ANALYZE_FROM = 10_000
 #: Modes that bring a row also where the table had one with its key.
 _BRING = (LoadMode.UPSERT, LoadMode.SYNC, LoadMode.REPLACE_RANGE)
+#: Modes in which the last row with a key counts.
+_LAST_WINS = (LoadMode.UPSERT, LoadMode.SYNC)
 
 
 class TableLoad:
@@ -171,18 +173,32 @@ class TableLoad:
         books.keys_wait = anew
 
     def resolve(self) -> None:
-        """Resolve the rejects whose row this load brought; what it refused itself is left."""
+        """Resolve, once, the rejects whose row this load brought; what it refused itself is left.
+
+        Rows that are tried again behind it bring nothing anew.
+        """
         connection, books, spec = self._connection, self.books, self._spec
         load_id = self.prepared.load_id
         books.superseded += rejects.resolve(connection, load_id, spec, books.open_rejects)
-        if not books.keys_wait or self._options.mode not in _BRING:
-            return
-        key = self.prepared.key or spec.primary_key
-        supplied = {column.name for _, one in self.prepared.inputs for column in one.columns}
-        if key is not None and supplied >= set(key.columns):
-            for stage in books.filled.stages:
-                brought = stage.brought(key.columns)
+        if books.keys_wait and self._options.mode in _BRING:
+            for brought in self._brought():
                 books.superseded += rejects.resolve_brought(connection, load_id, spec, brought)
+        books.open_rejects, books.keys_wait = [], False
+
+    def newer(self) -> list[sql.Composed]:
+        """Conditions under which a later row took the place of the row `i` that was refused."""
+        if self._options.mode not in _LAST_WINS or self._spec.primary_key is None:
+            return []
+        later = self._brought("i.row")
+        return [rejects.key_brought(self._spec, brought, "i") for brought in later]
+
+    def _brought(self, after: LiteralString = "-1") -> list[sql.Composed]:
+        """Conditions under which the load brought the table's row `t`; by rows after a number."""
+        key = self.prepared.key or self._spec.primary_key
+        supplied = {column.name for _, one in self.prepared.inputs for column in one.columns}
+        if key is None or not supplied >= set(key.columns):
+            return []
+        return [stage.brought(key.columns, after) for stage in self.books.filled.stages]
 
     def _watch(self) -> RefusedKeys | None:
         key = self.prepared.key
@@ -355,7 +371,7 @@ class TableLoad:
             elif lines.get(other):
                 told.append(f"{reason}line {lines[other]}")
             elif other in lines:
-                told.append(f"{reason}row {record_of(other)}")
+                told.append(f"{reason}{self.books.place(other)}")
             else:
                 told.append(f"{reason}{self.prepared.names[file_of(other)]}")
         return pl.Series("reason", told, dtype=pl.String)

@@ -128,7 +128,10 @@ def _prepared(
     told: dict[str, Any] = json.loads(kind.told)
     source = RejectsInput(
         REJECTS,
-        [(one.reject_id, one.reject_id, 0, list((one.values or {}).values())) for one in rows],
+        [
+            (one.reject_id, place, 0, list((one.values or {}).values()))
+            for place, one in enumerate(rows, start=1)
+        ],
         kind.columns,
         typed=told.get(TYPED, ()),
         note=_NOTE,

@@ -7,7 +7,7 @@ transaction, whatever happens. Rows that are not to be inserted are listed besid
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
 from psycopg import sql
@@ -110,20 +110,23 @@ class StagingTable:
         assert row is not None  # noqa: S101  an aggregate gives one row
         return self.rows, row[0], row[1]
 
-    def brought(self, columns: Sequence[str]) -> sql.Composed:
+    def brought(self, columns: Sequence[str], after: LiteralString = "-1") -> sql.Composed:
         """The condition that the target's row `t` has the key of a staged row not refused.
 
         Args:
             columns: Of the key; staged, and never NULL in a row of the target.
+            after: Only of rows with a greater number than this.
         """
         return sql.SQL(
-            "exists (select from {} s where {} and not exists "
+            "exists (select from {} s where {} and s.{} > {} and not exists "
             "(select from {} b where b.row = s.{} and b.code <> all({})))"
         ).format(
             self.table,
             sql.SQL(" and ").join(
                 sql.SQL("s.{0} = t.{0}").format(sql.Identifier(name)) for name in columns
             ),
+            sql.Identifier(ROW_COLUMN),
+            sql.SQL(after),
             self.bad,
             sql.Identifier(ROW_COLUMN),
             IGNORED,

@@ -432,6 +432,135 @@ def test_emptying_it_behind_the_ledgers_back_does_too(
     assert (again.inserted, again.waited) == (2, Waited(superseded=1))
 
 
+# Rows of one load, and of loads that took other ways -------------------------------------------
+
+
+def test_a_later_row_of_the_same_load_supersedes_the_one_that_waits(
+    shop: Database, load: Callable[..., LoadResult]
+) -> None:
+    first = load("10,5,1", "10,1,2", "11,1,3", "11,5,4", mode="upsert")
+    assert (first.quarantined, first.waited) == (2, Waited(superseded=1))
+    assert rejects(shop) == [("10", "resolved", True, 1), ("11", "waiting", True, 1)]
+    assert ask(shop, "select note from penstock.rejects where reject_id = 1") == [
+        ("superseded: a later row of the same load has its key",)
+    ]
+    come(shop, 5)
+    assert load("12,1,1", name="b").waited == Waited(tried=1, updated=1)
+    assert orders(shop) == [(10, 1, 2), (11, 5, 4), (12, 1, 1)]
+
+
+def test_a_row_in_a_later_file_of_the_same_load_does_too(
+    shop: Database, load: Callable[..., LoadResult], tmp_path: Path
+) -> None:
+    (tmp_path / "a.csv").write_text("order_id,customer_id,amount\n10,5,1\n11,1,1\n12,1,3\n")
+    (tmp_path / "z.csv").write_text("order_id,customer_id,amount\n10,1,2\n11,5,2\n12,6,9\n")
+    files = [tmp_path / "a.csv", tmp_path / "z.csv"]
+    options: dict[str, Any] = {"mode": "sync", "orphans": WAIT, "max_rejects": "all"}
+    load_table(shop.url, files, "orders", **options)
+    come(shop, 5, 6)
+    assert load("13,1,1", name="b").waited == Waited(tried=2, updated=2)
+    assert orders(shop) == [(10, 1, 2), (11, 5, 2), (12, 6, 9), (13, 1, 1)]
+
+
+def test_two_waiting_rows_with_one_key_in_two_files_count_in_the_order_of_the_files(
+    shop: Database, load: Callable[..., LoadResult], tmp_path: Path
+) -> None:
+    # Paths have capitals first, most collations of databases have not.
+    (tmp_path / "B.csv").write_text("order_id,customer_id,amount\n10,5,1\n11,1,1\n")
+    (tmp_path / "a.csv").write_text("order_id,customer_id,amount\n10,5,2\n12,1,1\n")
+    files = [tmp_path / "B.csv", tmp_path / "a.csv"]
+    load_table(shop.url, files, "orders", mode="upsert", orphans=WAIT, max_rejects="all")
+    come(shop, 5)
+    load("13,1,1", name="b")
+    assert orders(shop)[0] == (10, 5, 2)
+
+
+def test_a_row_that_waits_already_and_comes_again_before_its_successor(
+    shop: Database, load: Callable[..., LoadResult]
+) -> None:
+    load("10,5,1", "1,1,1", mode="upsert")
+    load("10,5,1", "10,1,2", mode="upsert", name="b")
+    come(shop, 5)
+    assert load("3,1,1", mode="upsert", name="c").waited == Waited()
+    assert orders(shop) == [(1, 1, 1), (3, 1, 1), (10, 1, 2)]
+    assert {row[1] for row in rejects(shop)} == {"resolved"}
+
+
+def test_what_is_tried_again_resolves_nothing_that_nobody_brought(
+    shop: Database, load: Callable[..., LoadResult]
+) -> None:
+    load("10,5,1", "2,1,1")
+    load("10,1,abc", "3,1,1", name="b")
+    come(shop, 5)
+    assert load("4,1,1", name="c").waited == Waited(tried=1, inserted=1)
+    assert rejects(shop) == [("10", "replayed", True, 2), ("10", "waiting", False, 1)]
+
+
+def test_of_appended_rows_with_one_key_the_first_goes_in_and_the_others_are_not_lost(
+    shop: Database, load: Callable[..., LoadResult]
+) -> None:
+    load("10,5,1", "10,5,2", "10,5,3", "2,1,1")
+    come(shop, 5)
+    assert load("4,1,1", name="b").waited == Waited(tried=3, inserted=1, refused=2)
+    assert orders(shop)[-1] == (10, 5, 1)
+    assert rejects(shop) == [
+        ("10", "replayed", True, 1),
+        ("10", "waiting", False, 2),
+        ("10", "waiting", False, 2),
+    ]
+    assert ask(shop, "select distinct codes, reasons[1] from penstock.rejects where times = 2") == [
+        (["23505"], "order_id 10 came first in reject #1")
+    ]
+    load("5,1,1", name="c")
+    assert [row[1] for row in rejects(shop)] == ["replayed", "waiting", "waiting"]
+
+
+def test_a_key_in_another_spelling_is_the_same_key(
+    shop: Database, load: Callable[..., LoadResult]
+) -> None:
+    load("7,5,2", "2,1,1", mode="upsert")
+    assert load("07,5,1", "2,1,1", mode="upsert", name="b").waited.superseded == 1
+    # The first one comes once more: now it is the newest.
+    assert load("7,5,2", "2,1,1", mode="upsert").waited.superseded == 1
+    come(shop, 5)
+    load("3,1,1", mode="upsert", name="c")
+    assert orders(shop) == [(2, 1, 1), (3, 1, 1), (7, 5, 2)]
+
+
+def test_a_uuid_in_capitals_is_the_same_key(database: Database) -> None:
+    with database.connect() as connection:
+        connection.execute(
+            "create table p (id int primary key); insert into p values (1);"
+            "create table c (k uuid primary key, p int references p, n int)"
+        )
+    key = "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"
+    other = "b0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"
+
+    def loaded(*rows: tuple[str, int, int]) -> LoadResult:
+        frame = pl.DataFrame(rows, schema=["k", "p", "n"], orient="row")
+        return load_table(
+            database.url, frame, "c", mode="upsert", orphans={"p": "wait"}, max_rejects="all"
+        )
+
+    loaded((key, 5, 1), (other, 1, 0))
+    assert loaded((key.upper(), 5, 2), (other, 1, 0)).waited.superseded == 1
+    with database.connect() as connection:
+        connection.execute("insert into p values (5)")
+    loaded((other, 1, 0))
+    assert ask(database, "select n from c where p = 5") == [(2,)]
+
+
+def test_rows_are_tried_again_in_the_order_in_which_they_came_last(
+    shop: Database, load: Callable[..., LoadResult]
+) -> None:
+    load("7,5,1", "2,1,1")
+    load("7,5,2", "3,1,1", name="b")
+    load("7,5,1", "4,1,1", name="c")  # the row of the first file again, now after the other one
+    come(shop, 5)
+    assert load("5,1,1", name="d").waited == Waited(tried=2, inserted=1, refused=1)
+    assert orders(shop)[-1] == (7, 5, 2)
+
+
 # Beside other loads --------------------------------------------------------------------------
 
 

@@ -6,7 +6,7 @@ create temporary table penstock_rejects_in (
     fingerprint bytea not null, source text not null, record bigint not null,
     line bigint not null, raw bytea not null, raw_values json, columns text[] not null,
     codes text[] not null, reasons text[] not null, bad_values text[] not null, key text[],
-    awaits_parent boolean not null
+    awaits_parent boolean not null, row bigint not null
 ) on commit drop;
 
 -- name: merge
@@ -16,7 +16,7 @@ insert into penstock.rejects as r (load_id, last_load, schema_name, table_name, 
 select %(load_id)s, %(load_id)s, %(schema)s, %(table)s, i.fingerprint, i.source, i.record, i.line,
        i.raw, i.raw_values, i.columns, i.codes, i.reasons, i.bad_values, i.key, i.awaits_parent
 from pg_temp.penstock_rejects_in i
-order by i.source, i.record
+order by i.row
 on conflict (schema_name, table_name, fingerprint) where status = 'waiting'
 do update set times = r.times + 1, last_seen = clock_timestamp(), last_load = excluded.last_load,
               source = excluded.source, record = excluded.record, line = excluded.line,
@@ -25,7 +25,8 @@ do update set times = r.times + 1, last_seen = clock_timestamp(), last_load = ex
               awaits_parent = excluded.awaits_parent;
 
 -- name: overtaken
--- Of rows that wait for their parents under one and the same key the newest counts.
+-- Of rows that wait for their parents under one and the same key the newest counts. `merge` has
+-- written the rows of one load in the order in which it took them.
 with found as (
   select r.reject_id from penstock.rejects r
   where r.schema_name = %(schema)s and r.table_name = %(table)s and r.status = 'waiting'
@@ -34,7 +35,7 @@ with found as (
                 where n.schema_name = r.schema_name and n.table_name = r.table_name
                   and n.status = 'waiting' and n.awaits_parent and n.key = r.key
                   and n.last_load = %(load_id)s
-                  and (r.last_load <> n.last_load or (r.source, r.record) < (n.source, n.record)))
+                  and (r.last_seen, r.reject_id) < (n.last_seen, n.reject_id))
   order by r.reject_id for update)
 update penstock.rejects r
 set status = 'resolved', closed_at = clock_timestamp(), closed_by = %(load_id)s,
@@ -48,7 +49,7 @@ insert into penstock.rejects (load_id, last_load, schema_name, table_name, finge
 select %(load_id)s, %(load_id)s, %(schema)s, %(table)s, i.fingerprint, i.source, i.record, i.line,
        i.raw, i.raw_values, i.columns, i.codes, i.reasons, i.bad_values, i.key, 'void'
 from pg_temp.penstock_rejects_in i
-order by i.source, i.record;
+order by i.row;
 
 -- name: supersede
 -- The table was emptied and filled anew: what was refused before and did not come again is over.

@@ -8,9 +8,10 @@ select r.reject_id, r.schema_name, r.table_name, r.status, r.raw_values::text, l
 from penstock.rejects r left join penstock.loads l on l.load_id = r.last_load
 
 -- name: awaiting
--- Goes after `sources`: what waits for its parents in one table.
+-- Goes after `sources`: what waits for its parents in one table, in the order in which it came last.
 where r.schema_name = %(schema)s and r.table_name = %(table)s and r.status = 'waiting'
   and r.awaits_parent
+order by r.last_seen, r.reject_id
 
 -- name: sources_ordered
 -- The end of `sources`.
@@ -46,11 +47,12 @@ create temporary table penstock_refused_again (
 ) on commit drop;
 
 -- name: refused_again
--- They wait on, with the new reasons. A row that a load tries again by itself did not come anew: when
--- it was seen last is what tells which of two rows with one key is newer.
+-- They wait on, with the new reasons. A row that a load tries again by itself, and one that waits for
+-- its parents on, did not come anew: when it was seen last is what tells which of two rows with one
+-- key is newer.
 update penstock.rejects r
 set times = r.times + 1, last_load = %(load_id)s,
-    last_seen = case when %(by_itself)s then r.last_seen else clock_timestamp() end,
+    last_seen = case when %(by_itself)s or i.awaits_parent then r.last_seen else clock_timestamp() end,
     columns = i.columns, codes = i.codes, reasons = i.reasons, bad_values = i.bad_values,
     awaits_parent = i.awaits_parent
 from pg_temp.penstock_refused_again i
