@@ -35,6 +35,8 @@ class TableBooks:
         open_rejects: Ids of rejects that wait for a row that was not there before the load.
         keys_wait: True where rejects wait whose key the load may bring again.
         superseded: Rows that waited for their parents, and whose place rows of the load took.
+        failed: Why rows that waited could not be tried again, which the load itself survives; else
+            empty.
     """
 
     def __init__(self, prepared: Prepared, options: LoadOptions, spool: Spool) -> None:
@@ -50,6 +52,7 @@ class TableBooks:
         self.open_rejects: list[int] = []
         self.keys_wait = False
         self.superseded = 0
+        self.failed = ""
         self._options = options
 
     def origin(self, row: int) -> tuple[str, int]:
@@ -140,7 +143,11 @@ class TableBooks:
             changes=_sorted(self.client.changes),
             reasons=self.spool.reasons(),
             skipped=self.prepared.skipped,
-            warnings=(*self.prepared.warnings, *self.filled.warnings),
+            warnings=(
+                *self.prepared.warnings,
+                *self.filled.warnings,
+                *([self.failed] if self.failed else []),
+            ),
             dry_run=self._options.dry_run,
             ddl=self.prepared.ddl,
             waited=self._waited(),

@@ -116,7 +116,8 @@ class Recorder:
                 again = self._options.again or self._options.mode is not LoadMode.APPEND
                 if not files.record(connection, name, result.load_id, file, again=again):
                     raise loaded_meanwhile(name, file[0])
-            runs.finish_load(connection, result, "succeeded")
+            status = "failed" if books.failed else "succeeded"
+            runs.finish_load(connection, result, status, books.failed or None)
         runs.finish_run(connection, self._run, "succeeded")
 
     def failed(self, error: BaseException, tables: Sequence[TableBooks]) -> None:

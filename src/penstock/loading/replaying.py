@@ -94,6 +94,9 @@ class RejectsInput:
         typed: Those of them that came typed from their source.
         note: For the ledger.
         by_itself: As of `Replaying`.
+
+    Attributes:
+        rows: How many there are.
     """
 
     def __init__(
@@ -108,6 +111,7 @@ class RejectsInput:
     ) -> None:
         self.name = name
         self.file = 0
+        self.rows = len(rows)
         self.stored = False
         self.typed = frozenset(typed) & set(columns)
         self._columns = tuple(columns)

@@ -225,7 +225,8 @@ class TableLoad:
         return ordering_key(self._spec, columns) if empty else None
 
     def _decide(self, plan: ConstraintPlan, parents: Sequence[Parents], *, empty: bool) -> Decision:
-        if self.prepared.key is not None or self.prepared.scope is not None:
+        prepared = self.prepared
+        if prepared.key is not None or prepared.scope is not None or prepared.retry_of:
             return Decision(Way.STAGED, ConstraintPlan(), "")
         names = {load.prepared.spec.name for load in self._along} | {self._spec.name}
         outside = [part.parent for part in plan.foreign_keys if part.parent not in names]

@@ -26,9 +26,12 @@ from penstock.loading.fill import ServerRefusedRows
 from penstock.loading.observe import Observer
 from penstock.loading.outcome import Recorder, commit, loaded_meanwhile
 from penstock.loading.prepare import Prepared, not_loaded_before
+from penstock.loading.replaying import RejectsInput
 from penstock.loading.room import Room
+from penstock.loading.spool import Spool
 from penstock.loading.steps import Step
 from penstock.loading.tableload import TableLoad
+from penstock.loading.waited import not_tried, patience
 from penstock.model.options import LoadMode, LoadOptions
 from penstock.model.result import LoadResult
 from penstock.postgres.connection import Target, set_locally, translated
@@ -194,22 +197,14 @@ class Unit:
         self._forget()
         loads: list[TableLoad] = []
         for prepared in self._tables:
-            load = TableLoad(
-                connection,
-                prepared,
-                prepared.reading if prepared.retry_of else options,
-                room,
-                self._observer,
-                along=tuple(loads),
-                refused=self._refusals.get(prepared.load_id, 0),
-                joined=self._target.joined,
-                groups=self._fallen.filter_for(prepared),
-            )
-            self._books.append(load.books)
-            if prepared.retry_of and not (loads and loads[-1].prepared.retry_of):
+            if not prepared.retry_of:
+                loads.append(self._table_load(prepared, room, loads))
+                self._books.append(loads[-1].books)
+                self._fill(loads[-1])
+                continue
+            if not loads[-1].prepared.retry_of:
                 loads[-1].resolve()  # a row that came anew is newer than the one that waits
-            loads.append(load)
-            self._fill(load)
+            loads += self._tried_again(prepared, room, loads)
         self._stand_or_fall()
         self._observer.step(Step.VERIFY)
         try:
@@ -234,6 +229,38 @@ class Unit:
         ]
         self._recorder.succeeded(connection, self._books, results)
         return results
+
+    def _table_load(self, prepared: Prepared, room: Room, along: Sequence[TableLoad]) -> TableLoad:
+        return TableLoad(
+            self._connection,
+            prepared,
+            prepared.reading if prepared.retry_of else self._options,
+            room,
+            self._observer,
+            along=tuple(along),
+            refused=self._refusals.get(prepared.load_id, 0),
+            joined=self._target.joined,
+            groups=self._fallen.filter_for(prepared),
+        )
+
+    def _tried_again(
+        self, prepared: Prepared, room: Room, along: Sequence[TableLoad]
+    ) -> list[TableLoad]:
+        """The load of rows that waited; none where it fails, which is not the others' fault."""
+        connection = self._connection
+        load = self._table_load(prepared, room, along)
+        self._books.append(load.books)
+        try:
+            with connection.transaction(), patience(connection):
+                load.fill()
+        except (PenstockError, psycopg.Error, ServerRefusedRows) as error:
+            load.books.spool.close()
+            cause = error.error if isinstance(error, ServerRefusedRows) else error
+            rows = sum(one.rows for one, _ in prepared.inputs if isinstance(one, RejectsInput))
+            self._books[-1] = TableBooks(prepared, prepared.reading, Spool(prepared.names))
+            self._books[-1].failed = not_tried(connection, rows, cause)
+            return []
+        return [load]
 
     def _fill(self, load: TableLoad) -> None:
         try:

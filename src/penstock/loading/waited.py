@@ -7,7 +7,8 @@ were refused. Not for: what a person replays (`replay`), nor what becomes of the
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -26,6 +27,11 @@ from penstock.model.result import REJECTS
 from penstock.model.table import TableName, TableSpec
 from penstock.postgres.catalog import read_spec
 
+#: Seconds that a retry waits for another session: less than PostgreSQL takes to look for a deadlock
+#: (`deadlock_timeout`, 1 s).
+_PATIENCE = 0.5
+#: Codes of a statement that somebody cancelled, and of a session that somebody ended.
+_ENDS = ("57014", "57P01", "57P02", "57P03", "57P05", "25P03", "25P04")
 _NOTE = "waited for its parent; a later load tried it again"
 
 
@@ -66,12 +72,56 @@ def with_retries(
     retries, warnings = [], list(main.warnings)
     for kind, rows in kinds.items():
         try:
-            said = _options(options, read(json.loads(kind.told)), kind, main.spec)
-            retries.append(_prepared(connection, main, said, kind, rows))
-        except PenstockError as error:  # the rows wait on; the load is not to fail for them
-            count = "1 row that waits" if len(rows) == 1 else f"{len(rows):,} rows that wait"
-            warnings.append(f"{count} could not be tried again: {error.message}")
+            with connection.transaction():
+                said = _options(options, read(json.loads(kind.told)), kind, main.spec)
+                retries.append(_prepared(connection, main, said, kind, rows))
+        except (PenstockError, psycopg.Error) as error:  # the load is not to fail for them
+            warnings.append(not_tried(connection, len(rows), error))
     return [replace(main, replaces=tuple(replaced), warnings=tuple(warnings)), *retries]
+
+
+def not_tried(
+    connection: psycopg.Connection[Any], rows: int, error: PenstockError | psycopg.Error
+) -> str:
+    """The warning that rows which wait could not be tried again: they wait on.
+
+    Args:
+        connection: Rolled back to before the try.
+        rows: How many.
+        error: What went wrong.
+
+    Raises:
+        psycopg.Error: `error` itself, where it ends the load too.
+        PenstockError: As above.
+    """
+    if connection.closed or (isinstance(error, psycopg.Error) and error.sqlstate in _ENDS):
+        raise error
+    if isinstance(error, psycopg.errors.LockNotAvailable):
+        said = "another session is writing the same rows"
+    elif isinstance(error, psycopg.Error):
+        said = error.diag.message_primary or str(error)
+    else:
+        said = error.message
+    count = "1 row that waits" if rows == 1 else f"{rows:,} rows that wait"
+    return f"{count} could not be tried again: {said}"
+
+
+@contextmanager
+def patience(connection: psycopg.Connection[Any]) -> Iterator[None]:
+    """Wait for no other session longer than a moment.
+
+    A row that waits is held while it is tried again. A load that brings the same key must not wait
+    for that, and this one for that load: PostgreSQL would end one of them.
+
+    Args:
+        connection: In a savepoint, to which an error leaves the setting.
+    """
+    row = connection.execute("select current_setting('lock_timeout')").fetchone()
+    assert row is not None  # noqa: S101  a select without a table gives one row
+    change = "select set_config('lock_timeout', %s, true)"
+    connection.execute(change, [f"{round(1000 * _PATIENCE)}ms"])
+    yield
+    connection.execute(change, row)
 
 
 def _fills_anew(options: LoadOptions, told: Mapping[str, Any]) -> bool:
@@ -111,7 +161,7 @@ def _options(options: LoadOptions, told: LoadOptions, kind: _Kind, spec: TableSp
         orphans=orphans_there(told, spec),
         budget=Budget(share=None),
         keep_constraints=True,
-        lock_timeout=options.lock_timeout,
+        lock_timeout=_PATIENCE,
         dry_run=options.dry_run,
         on_progress=options.on_progress,
         on_step=options.on_step,

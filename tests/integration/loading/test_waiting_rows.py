@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -635,6 +636,91 @@ def test_a_load_of_groups_is_run_again_while_other_rows_wait(
     again = load("1,1,5", "2,1,5", name="a", **grouped)
     assert (again.read, again.waited) == (0, Waited(tried=1, inserted=1))
     assert len(again.skipped) == 1
+
+
+@pytest.mark.parametrize("mode", ["append", "upsert"])
+def test_a_load_that_brings_the_row_wins_over_one_that_tries_it_again(
+    shop: Database, load: Callable[..., LoadResult], tmp_path: Path, mode: str
+) -> None:
+    with shop.connect() as connection:
+        connection.execute(
+            "create function hold() returns trigger language plpgsql as $$ begin "
+            "if new.order_id = 30 then perform pg_advisory_xact_lock(30); end if; return new; "
+            "end $$; create trigger hold before insert on orders for each row "
+            "execute function hold()"
+        )
+    load("1,1,1", "10,8,6", mode=mode)
+    come(shop, 8)
+    held = "select from pg_locks where locktype = 'advisory' and objid = 30 and not granted"
+    behind = "select from pg_locks where locktype = 'transactionid' and not granted"
+    with psycopg.connect(shop.url) as gate, ThreadPoolExecutor(2) as pool:
+        gate.execute("select pg_advisory_xact_lock(30)")
+        person = pool.submit(load, "10,1,777", "30,1,1", name="person", mode=mode)
+        until(lambda: person.done() or bool(ask(shop, held)))
+        by_itself = pool.submit(load, "20,1,1", name="other", mode=mode)
+        until(lambda: by_itself.done() or bool(ask(shop, behind)))
+        gate.rollback()
+        assert person.result(timeout=30).waited == Waited(superseded=1)
+        told = by_itself.result(timeout=30).warnings[-1]
+        assert told == (
+            "1 row that waits could not be tried again: another session is writing the same rows"
+        )
+    assert orders(shop) == [(1, 1, 1), (10, 1, 777), (20, 1, 1), (30, 1, 1)]
+    assert rejects(shop) == [("10", "resolved", True, 1)]
+
+
+def until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not true():
+        assert time.monotonic() < deadline
+
+
+def test_rows_that_the_table_refuses_only_together_wait_on_and_the_load_goes_on(
+    shop: Database, load: Callable[..., LoadResult]
+) -> None:
+    load("1,1,5", "2,8,6", "3,8,7")
+    come(shop, 8)
+    with shop.connect() as connection:
+        connection.execute(
+            "create function one() returns trigger language plpgsql as $$ begin "
+            "if (select count(*) from new_rows) > 1 then raise 'one at a time'; end if; "
+            "return null; end $$; create trigger one after insert on orders "
+            "referencing new table as new_rows for each statement execute function one()"
+        )
+    result = load("4,1,1", name="b")
+    assert (result.inserted, result.waited) == (1, Waited())
+    assert result.warnings[-1] == "2 rows that wait could not be tried again: one at a time"
+    assert [row[1:] for row in rejects(shop)] == [("waiting", True, 1), ("waiting", True, 1)]
+    assert ask(shop, "select status, error, read from penstock.loads order by started_at")[1:] == [
+        ("succeeded", None, 1),
+        ("failed", "2 rows that wait could not be tried again: one at a time", 0),
+    ]
+    with shop.connect() as connection:
+        connection.execute("drop trigger one on orders")
+    assert load("5,1,1", name="c").waited == Waited(tried=2, inserted=2)
+    assert [row[0] for row in orders(shop)] == [1, 2, 3, 4, 5]
+
+
+def test_a_role_that_may_not_read_what_is_looked_up_loads_all_the_same(shop: Database) -> None:
+    with shop.connect() as connection:
+        connection.execute("alter table customers add no text unique")
+        connection.execute("update customers set no = 'A'")
+    looked_up = pl.DataFrame({"order_id": ["1", "2"], "customer_id": ["A", "B"]})
+    load_table(
+        shop.url, looked_up, "orders", lookups={"customer_id": "customers.no"}, orphans=WAIT,
+        max_rejects="all",
+    )  # fmt: skip
+    clerk = shop.role("clerk")
+    with shop.connect() as connection:
+        connection.execute(
+            f'grant usage on schema penstock to "{clerk.name}";'
+            f'grant select, insert, update on all tables in schema penstock to "{clerk.name}";'
+            f'grant select, insert, update on orders to "{clerk.name}"'.encode()
+        )
+    result = load_table(clerk.url, pl.DataFrame({"order_id": [3]}), "orders")
+    assert result.inserted == 1
+    assert result.warnings[-1].startswith("1 row that waits could not be tried again: ")
+    assert rejects(shop) == [("2", "waiting", True, 1)]
 
 
 # What people see -----------------------------------------------------------------------------
