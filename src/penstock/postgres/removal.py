@@ -139,6 +139,12 @@ class Removal:
         assert row is not None  # noqa: S101  an aggregate gives one row
         return int(row[0])
 
+    def acts(self) -> bool:
+        """True where triggers or rules act on a removal: rows that stay may change with it."""
+        of = {"oid": self._stage.spec.oid, "marks": bool(self._marks)}
+        row = self._connection.execute(_SQL["acts_on_removal"], of).fetchone()
+        return row is not None and bool(row[0])
+
     def carry_out(self, gone: sql.Composable | None = None) -> int:
         """Remove or mark what is gone, in key order; gives the rows.
 

@@ -63,9 +63,10 @@ class SyncFilling(KeyedFilling):
 
     def _compare(self, stage: KeyedStage) -> Difference:
         removal = self.removed.removal
-        # What a removal does to rows that stay (ON DELETE SET NULL to its own table, triggers)
-        # is seen by a comparison after it: the second try makes it.
-        if removal is None or self.scope.bounds or self.removed.compared or self.unread(stage):
+        # One join finds both, where a removal leaves the rows that stay as they are. Triggers may
+        # change or remove them: then nothing is compared before they were at work.
+        at_once = not (self.scope.bounds or self.removed.compared or self.unread(stage))
+        if removal is None or not at_once or removal.acts():
             self._remove(stage)
             return stage.difference()
         self.removed.compared = True

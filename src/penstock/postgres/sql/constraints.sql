@@ -158,3 +158,16 @@ select distinct conrelid::regclass::text
 from pg_catalog.pg_constraint
 where confrelid = %(oid)s and contype = 'f' and confdeltype in ('c', 'n', 'd')
 order by 1;
+
+-- name: acts_on_removal
+-- Does a trigger or a rule of the table or of its partitions act when rows are removed, or marked?
+with own as (
+  select %(oid)s::bigint::oid as oid
+  union
+  select relid from pg_partition_tree(%(oid)s::bigint::oid::regclass))
+select exists (select from pg_catalog.pg_trigger g join own on g.tgrelid = own.oid
+               where not g.tgisinternal and g.tgenabled <> 'D'
+                 and g.tgtype & case when %(marks)s then 16 else 8 end <> 0)
+    or exists (select from pg_catalog.pg_rewrite r join own on r.ev_class = own.oid
+               where r.ev_type = case when %(marks)s then '2' else '4' end::"char"
+                 and r.ev_enabled <> 'D');

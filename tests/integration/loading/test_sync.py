@@ -1,0 +1,96 @@
+"""`sync` where removing rows touches others, or where rows have no key; against a real server.
+
+Not for: what it removes and what not (`test_keyed_modes`).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from penstock import LoadResult, load_table
+from tests.fixtures.postgres import Database
+
+FOUR = """
+create table t (id int primary key, n text, gone boolean not null default false);
+insert into t values (1, 'a'), (2, 'b'), (3, 'c'), (4, 'd');
+"""
+ACTS = """
+create function act() returns trigger language plpgsql as $$begin {act}; return null; end$$;
+create trigger act after {on} on t for each row when ({when}) execute function act();
+"""
+
+
+def run(database: Database, statements: str) -> None:
+    with database.connect() as connection:
+        connection.execute(statements.encode())
+
+
+def rows(database: Database, columns: str = "id, n") -> list[tuple[Any, ...]]:
+    with database.connect() as connection:
+        return connection.execute(f"select {columns} from t order by 1".encode()).fetchall()
+
+
+def sync(database: Database, tmp_path: Path, lines: list[str], **options: Any) -> LoadResult:
+    path = tmp_path / "t.csv"
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    result = load_table(
+        database.engine(), path, "t", mode="sync", **{"max_rejects": "all", **options}
+    )
+    assert result.balanced
+    return result
+
+
+def counts(result: LoadResult) -> dict[str, int]:
+    names = ("inserted", "updated", "unchanged", "ignored", "quarantined", "deleted")
+    return {name: getattr(result, name) for name in names if getattr(result, name)}
+
+
+KEEP = ["id,n", "2,b", "3,c", "4,d"]
+REMOVES = "delete from t where id = old.id + 1 and id < 3"
+CHANGES = "update t set n = 'touched' where id = old.id + 1"
+
+
+@pytest.mark.parametrize(
+    ("act", "expected"),
+    [
+        (REMOVES, {"inserted": 1, "unchanged": 2, "deleted": 1}),
+        (CHANGES, {"updated": 1, "unchanged": 2, "deleted": 1}),
+    ],
+    ids=["removes", "changes"],
+)
+def test_rows_that_stay_and_a_trigger_touches_are_as_the_input_has_them(
+    database: Database, tmp_path: Path, act: str, expected: dict[str, int]
+) -> None:
+    run(database, FOUR + ACTS.format(act=act, on="delete", when="true"))
+    assert counts(sync(database, tmp_path, KEEP)) == expected
+    assert rows(database) == [(2, "b"), (3, "c"), (4, "d")]
+
+
+def test_rows_that_stay_and_a_trigger_touches_when_others_are_marked_too(
+    database: Database, tmp_path: Path
+) -> None:
+    run(database, FOUR + ACTS.format(act=CHANGES, on="update", when="new.gone"))
+    result = sync(database, tmp_path, KEEP, missing={"gone": True})
+    assert counts(result) == {"updated": 1, "unchanged": 2, "deleted": 1}
+    assert rows(database, "id, n, gone") == [
+        (1, "a", True),
+        (2, "b", False),
+        (3, "c", False),
+        (4, "d", False),
+    ]
+
+
+def test_triggers_of_a_partition_count_too(database: Database, tmp_path: Path) -> None:
+    run(
+        database,
+        "create table t (id int primary key, n text) partition by range (id);"
+        "create table t_low partition of t for values from (0) to (100);"
+        "insert into t values (1, 'a'), (2, 'b'), (3, 'c'), (4, 'd');"
+        + ACTS.format(act=REMOVES, on="delete", when="true").replace(" on t ", " on t_low "),
+    )
+    result = sync(database, tmp_path, KEEP)
+    assert counts(result) == {"inserted": 1, "unchanged": 2, "deleted": 1}
+    assert rows(database) == [(2, "b"), (3, "c"), (4, "d")]
