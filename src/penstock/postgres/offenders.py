@@ -303,11 +303,12 @@ class Stage(StagingTable):
             self._refuse_firsts(key)
 
     def _refuse_firsts(self, key: Key) -> None:
-        """List the first rows too whose keys are contested; they free none of the others."""
+        """List all rows of contested keys, firsts and copies too; none of them frees another."""
         of = {
             "bad": self.bad,
             "name": sql.Literal(", ".join(key.columns)),
             "said": sql.Literal("the key occurs several times in the input, with other values"),
+            "copy": sql.Literal(COPY),
         }
         self._run(
             sql.SQL(
@@ -317,8 +318,10 @@ class Stage(StagingTable):
         )
         self._run(
             sql.SQL(
-                "update {bad} set other = null, message = {said} "
-                "where col = {name} and code = '23505'"
+                "update {bad} b set code = '23505', other = null, message = {said} "
+                "where col = {name} and (code = '23505' or code = {copy} and exists "
+                "(select from {bad} f where f.row = b.other and f.col = {name} "
+                "and f.code = '23505'))"
             ).format(**of)
         )
 

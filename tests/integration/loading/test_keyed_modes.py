@@ -153,6 +153,25 @@ def test_which_of_several_rows_counts_can_be_said(
     assert rows(database)[0][1] == kept
 
 
+@pytest.mark.parametrize("mode", ["insert_new", "upsert", "sync"])
+def test_a_contested_key_loads_by_none_of_its_rows_even_where_one_has_a_copy(
+    database: Database, tmp_path: Path, mode: str
+) -> None:
+    run(
+        database,
+        "create table items (id int primary key, name text);"
+        "insert into items values (1, 'old'), (2, 'z')",
+    )
+    # 1: a copy of its first row; 3: a copy of its last; 4: copies alone, which contest nothing
+    text = "id,name\n1,a\n1,a\n1,b\n2,z\n3,a\n3,b\n3,b\n4,d\n4,d\n"
+    result = load(database, tmp_path, text, mode, duplicates="reject")
+    assert (result.inserted, result.updated, result.quarantined) == (1, 0, 6)
+    assert rows(database, "id, name") == [(1, "old"), (2, "z"), (4, "d")]
+    with database.connect() as connection:
+        found = connection.execute("select line, codes from penstock.rejects order by 1").fetchall()
+    assert found == [(line, ["23505"]) for line in (2, 3, 4, 6, 7, 8)]
+
+
 def test_a_row_without_its_key_is_refused(database: Database, tmp_path: Path) -> None:
     run(database, "create table items (id int unique, name text, price numeric(8,2))")
     text = "id,name,price\n,a,1\n1,b,1\n"
