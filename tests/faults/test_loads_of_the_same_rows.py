@@ -182,3 +182,81 @@ def test_units_that_take_tables_in_opposite_order_both_succeed_or_one_is_told_to
     found = ask(url, "select who from items union select who from lines")
     assert found in ([("one",)], [("two",)])
     assert ask(url, "select bool_and(balanced) from penstock.balance") == [(True,)]
+
+
+REFUSED = 100
+#: Between two rejects, so that loads surely overlap; and who waits in a ring is told soon.
+SLOWLY = """
+create function slowly() returns trigger language plpgsql as
+    'begin perform pg_sleep(0.003); return new; end';
+create trigger slowly before insert on penstock.rejects for each row execute function slowly();
+alter database penstock set deadlock_timeout = '100ms';
+"""
+
+
+def until_it_waits(connection: psycopg.Connection[Any]) -> None:
+    """Until a load waits for what this connection holds."""
+    for _ in range(3000):
+        if connection.execute("select from pg_locks where not granted").rowcount:
+            return
+        connection.execute("select pg_sleep(0.01)")
+    raise AssertionError("the load waits for nothing")
+
+
+def test_loads_that_refuse_the_same_new_rows_in_other_order_count_them_up(
+    url: str, tmp_path: Path
+) -> None:
+    (tmp_path / "0.csv").write_text("id,who\n1,good\n")
+    load_table(url, tmp_path / "0.csv", "items")  # makes the ledger
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(SLOWLY)
+
+    def load(number: int) -> Callable[[Callable[[str], None]], LoadResult]:
+        bad = [f"{n}?,bad\n" for n in range(REFUSED)]
+        ordered = (bad, bad[::-1], bad[50:] + bad[:50])[number % 3]
+        path = tmp_path / f"{number + 1}.csv"
+        path.write_text("id,who\n1,good\n" + "".join(ordered))
+        return lambda on_step: load_table(
+            url, path, "items", mode="upsert", max_rejects="all", on_step=on_step
+        )
+
+    try:
+        results = together(*(load(number) for number in range(4)), at="rejects")
+    finally:
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute("alter database penstock reset deadlock_timeout")
+    assert [one.quarantined for one in results] == [REFUSED] * 4
+    found = ask(url, "select count(*), min(times), max(times) from penstock.rejects")
+    assert found == [(REFUSED, 4, 4)]
+    # listed in the order of the file that brought them
+    ordered = ask(url, "select array_agg(raw order by reject_id) from penstock.rejects")[0][0]
+    first = int(bytes(ordered[0]).split(b"?")[0])
+    step = -1 if first == REFUSED - 1 else 1
+    expected = [f"{(first + step * n) % REFUSED}?,bad" for n in range(REFUSED)]
+    assert [bytes(raw).decode().strip() for raw in ordered] == expected
+
+
+def test_rejects_that_wait_are_counted_up_in_one_order_by_all_loads(
+    url: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "items.csv"
+    path.write_text("id,who\n1,good\n" + "".join(f"{n}?,bad\n" for n in range(20)))
+
+    def load() -> LoadResult:
+        return load_table(url, path, "items", mode="upsert", max_rejects="all")
+
+    load()
+    met = [key for (key,) in ask(url, "select reject_id from penstock.rejects order by fingerprint")]
+    assert met != sorted(met)
+    with psycopg.connect(url) as other, ThreadPoolExecutor(1) as pool:
+        other.execute("set statement_timeout = '60s'")
+        counted = "update penstock.rejects set times = times + 1 where reject_id = %s"
+        other.execute(counted, [met[0]])
+        coming = pool.submit(load)
+        until_it_waits(other)
+        other.execute("set local lock_timeout = '1ms'")  # the load holds none of the others
+        for key in met[1:]:
+            other.execute(counted, [key])
+        other.commit()
+        assert coming.result(120).quarantined == 20
+    assert ask(url, "select distinct times from penstock.rejects") == [(3,)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, LiteralString
 
 import polars as pl
@@ -54,7 +54,7 @@ def write(
         How many were resolved so.
     """
     _incoming(connection, table, frames, origin, awaited)
-    connection.execute(_SQL["merge"], _of(load_id, table))
+    _merge(connection, _of(load_id, table))
     own = sql.SQL(
         "r.awaits_parent and r.last_load = {} and r.fingerprint in "
         "(select i.fingerprint from pg_temp.penstock_rejects_in i where i.awaits_parent and {})"
@@ -68,6 +68,23 @@ def write(
         closed += _resolve(connection, load_id, which, note)
     connection.execute("drop table pg_temp.penstock_rejects_in")
     return closed
+
+
+def _merge(connection: psycopg.Connection[Any], of: Mapping[str, str]) -> None:
+    """New rows are inserted in the order of the file, in which people list and replay them.
+
+    Another load may insert the same ones in another order at the same time: who is told of the
+    deadlock lets go of its rows, waits for the commits of the others, and counts up theirs.
+    """
+    for turn in ("beside", "alone"):
+        try:
+            with connection.transaction():
+                for step in (turn, "lock", "merge"):
+                    connection.execute(_SQL[step], of)
+            return
+        except psycopg.errors.DeadlockDetected:
+            if turn == "alone":
+                raise
 
 
 def write_void(

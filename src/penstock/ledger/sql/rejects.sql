@@ -9,6 +9,23 @@ create temporary table penstock_rejects_in (
     awaits_parent boolean not null, row bigint not null
 ) on commit drop;
 
+-- name: lock
+-- Rows that wait already, in an order that does not depend on a load's file: of two loads that meet the
+-- same rows one comes after the other.
+select from penstock.rejects r join pg_temp.penstock_rejects_in i on i.fingerprint = r.fingerprint
+where r.schema_name = %(schema)s and r.table_name = %(table)s and r.status = 'waiting'
+order by r.fingerprint for update of r;
+
+-- name: beside
+-- Held until commit by who writes rejects of the table; any number of loads at once.
+select pg_advisory_xact_lock_shared(
+    hashtextextended(format('penstock.rejects of %%I.%%I', %(schema)s::text, %(table)s::text), 0));
+
+-- name: alone
+-- Waits until no other transaction holds `beside`, and keeps them waiting.
+select pg_advisory_xact_lock(
+    hashtextextended(format('penstock.rejects of %%I.%%I', %(schema)s::text, %(table)s::text), 0));
+
 -- name: merge
 -- The same refused row of the same table met again is the same problem: it counts up.
 insert into penstock.rejects as r (load_id, last_load, schema_name, table_name, fingerprint,
