@@ -125,15 +125,33 @@ class Removal:
 
     def may_go(self) -> sql.Composed:
         """Of a row `t` of the target: it goes, unless the stage has its key."""
-        return sql.SQL("{} and not exists (select from {} s where {}) and {}").format(
-            self._within(), self._kept, self._pairs(), self._stands()
-        )
+        parts = [sql.SQL("t.{} is not null").format(sql.Identifier(n)) for n in self._nullable()]
+        absent = sql.SQL("not exists (select from {} s where {})")
+        parts += [self._within(), absent.format(self._kept, self._pairs()), self._stands()]
+        return sql.SQL(" and ").join(parts)
+
+    def _nullable(self) -> list[str]:
+        spec = self._stage.spec
+        return [name for name in self._key.columns if spec.column(name).nullable]
 
     def before(self) -> int:
         """Rows within the scope."""
+        return self._count(self._scope.condition("t"))
+
+    def keyless(self) -> int:
+        """Rows within the scope, and not marked, that lack a part of the key: no input has them."""
+        names = self._nullable()
+        if not names:
+            return 0
+        lacking = [sql.SQL("t.{} is null").format(sql.Identifier(name)) for name in names]
+        return self._count(
+            sql.SQL("{} and ({})").format(self._within(), sql.SQL(" or ").join(lacking))
+        )
+
+    def _count(self, which: sql.Composable) -> int:
         row = self._connection.execute(
             sql.SQL("select count(*) from {} t where {}").format(
-                qualified(self._stage.spec.name), self._scope.condition("t")
+                qualified(self._stage.spec.name), which
             )
         ).fetchone()
         assert row is not None  # noqa: S101  an aggregate gives one row

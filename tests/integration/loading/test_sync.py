@@ -94,3 +94,20 @@ def test_triggers_of_a_partition_count_too(database: Database, tmp_path: Path) -
     result = sync(database, tmp_path, KEEP)
     assert counts(result) == {"inserted": 1, "unchanged": 2, "deleted": 1}
     assert rows(database) == [(2, "b"), (3, "c"), (4, "d")]
+
+
+@pytest.mark.parametrize("options", [{}, {"max_deletes": "all"}, {"within": {"region": "EU"}}])
+def test_rows_of_the_table_without_a_key_are_not_gone_and_stay(
+    database: Database, tmp_path: Path, options: dict[str, Any]
+) -> None:
+    run(
+        database,
+        "create table t (id int generated always as identity, code text unique, n text,"
+        " region text default 'EU');"
+        "insert into t (code, n) values ('a', '1'), ('b', '2'), ('c', '3'), (null, '4'), (null, '5')",
+    )
+    lines = ["code,n,region", "a,1,EU", "b,2!,EU"]
+    result = sync(database, tmp_path, lines, key="code", **options)
+    assert counts(result) == {"updated": 1, "unchanged": 1, "deleted": 1}
+    assert rows(database, "n, code") == [("1", "a"), ("2!", "b"), ("4", None), ("5", None)]
+    assert "2 rows of the table have no code and stay" in result.warnings
