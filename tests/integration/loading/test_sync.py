@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from penstock import LoadResult, load_table
+from penstock.errors import TargetError
 from tests.fixtures.postgres import Database
 
 FOUR = """
@@ -111,3 +112,53 @@ def test_rows_of_the_table_without_a_key_are_not_gone_and_stay(
     assert counts(result) == {"updated": 1, "unchanged": 1, "deleted": 1}
     assert rows(database, "n, code") == [("1", "a"), ("2!", "b"), ("4", None), ("5", None)]
     assert "2 rows of the table have no code and stay" in result.warnings
+
+
+TREE = """
+create table t (id int primary key, boss int references t, n text unique);
+insert into t values (1, null, 'a'), (2, 1, 'b'), (3, 2, 'c'), (4, null, 'd');
+"""
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["2,,b", "3,4,c", "4,,d"],  # 1 goes, 2 was below it
+        ["2,,b", "3,4,c", "4,,e"],
+        ["3,5,c", "4,,d", "5,4,f"],  # 1 and 2 go; 3 goes below a row that comes
+    ],
+)
+def test_a_tree_becomes_as_the_input_has_it_where_what_stays_was_below_what_goes(
+    database: Database, tmp_path: Path, lines: list[str]
+) -> None:
+    run(database, TREE)
+    result = sync(database, tmp_path, ["id,boss,n", *lines], max_deletes="all")
+    expected = [
+        (int(number), int(boss) if boss else None, name)
+        for number, boss, name in (line.split(",") for line in lines)
+    ]
+    assert rows(database, "id, boss, n") == expected
+    there = {(1, None, "a"), (2, 1, "b"), (3, 2, "c"), (4, None, "d")}
+    keys = {row[0] for row in expected}
+    assert result.deleted == sum(row[0] not in keys for row in there)
+    assert result.unchanged == len(there & set(expected))
+    assert result.inserted == len(keys - {1, 2, 3, 4})
+
+
+def test_values_that_a_leaf_frees_go_to_other_rows_of_the_tree(
+    database: Database, tmp_path: Path
+) -> None:
+    run(database, TREE)
+    result = sync(database, tmp_path, ["id,boss,n", "1,,a", "2,1,b", "4,,c"])
+    assert counts(result) == {"updated": 1, "unchanged": 2, "deleted": 1}
+    assert rows(database, "id, boss, n") == [(1, None, "a"), (2, 1, "b"), (4, None, "c")]
+
+
+def test_rows_that_stay_below_what_goes_are_told_apart_from_other_tables(
+    database: Database, tmp_path: Path
+) -> None:
+    run(database, TREE)
+    with pytest.raises(TargetError, match="by an upsert") as caught:
+        sync(database, tmp_path, ["id,boss,n", "2,1,b", "3,2,c", "4,,d"])
+    assert "(id)=(1)" in caught.value.message
+    assert len(rows(database)) == 4

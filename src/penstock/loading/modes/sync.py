@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 import psycopg
 from psycopg import sql
@@ -23,11 +25,14 @@ _SHRINK = 0.5
 
 @dataclass(slots=True)
 class _Removed:
+    """What became of the rows that are gone; `later` removes them when the others are written."""
+
     rows: int = 0
     before: int = 0
     gone: int = 0
     removal: Removal | None = None
     compared: bool = False
+    later: Callable[[], int] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +62,11 @@ class SyncFilling(KeyedFilling):
 
     def _write(self, stage: KeyedStage) -> tuple[int, int]:
         written = super(SyncFilling, self)._write(stage)
+        if self.removed.later is not None:
+            try:
+                self.removed.rows = self.removed.later()
+            except psycopg.errors.ForeignKeyViolation as error:
+                raise _referred_to(stage, error) from None
         # Not before: what the server refuses of a group keeps the others of the group there.
         guard(str(stage.spec.name), self.options, self.removed.before, self.removed.gone)
         return written
@@ -77,6 +87,7 @@ class SyncFilling(KeyedFilling):
     def _remove(self, stage: KeyedStage) -> None:
         removal = self.removed.removal
         self.removed.rows = self.removed.before = self.removed.gone = 0
+        self.removed.later = None
         if removal is not None and not self.unread(stage):
             self._carry_out(removal, stage, removal.find())
 
@@ -88,18 +99,19 @@ class SyncFilling(KeyedFilling):
         keys: sql.Composable | None = None,
     ) -> None:
         self.removed.rows = 0
+        self.removed.later = None
         self.removed.before, self.removed.gone = removal.before(), gone
         if not gone:
             return
         try:
-            self.removed.rows = removal.carry_out(keys)
+            with self.connection.transaction():
+                self.removed.rows = removal.carry_out(keys)
         except psycopg.errors.ForeignKeyViolation as error:
-            raise TargetError(
-                f"{stage.spec.name}: rows that the input no longer has cannot be removed: "
-                f"{error.diag.message_detail or error.diag.message_primary} The load was rolled "
-                "back. Mark them instead, with --missing COLUMN=VALUE, or load that table first.",
-                code="23503",
-            ) from None
+            # Rows that stay may refer to others once they are written. What triggers then did
+            # would be in no book.
+            if not stage.spec.own_keys or removal.acts():
+                raise _referred_to(stage, error) from None
+            self.removed.later = partial(removal.carry_out, keys)
 
     def _isolated(self, stage: Stage) -> list[tuple[int, str, str, str]]:
         assert isinstance(stage, KeyedStage)  # noqa: S101  `fill` made it
@@ -128,6 +140,20 @@ class SyncFilling(KeyedFilling):
         filled.notes.append(
             f"{verb} what is gone" + (f" within {self.scope}" if self.scope.bounds else "")
         )
+
+
+def _referred_to(stage: KeyedStage, error: psycopg.Error) -> TargetError:
+    name = stage.spec.name
+    own = (error.diag.schema_name, error.diag.table_name) == (name.schema, name.table)
+    advice = "load that table first"
+    if own:
+        advice = "let the rows of the table that stay refer to others first, by an upsert"
+    return TargetError(
+        f"{name}: rows that the input no longer has cannot be removed: "
+        f"{error.diag.message_detail or error.diag.message_primary} The load was rolled "
+        f"back. Mark them instead, with --missing COLUMN=VALUE, or {advice}.",
+        code="23503",
+    )
 
 
 def guard(name: str, options: LoadOptions, before: int, gone: int) -> None:
