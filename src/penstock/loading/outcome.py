@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import polars as pl
@@ -18,6 +18,7 @@ from penstock.ledger import files, rejects, runs
 from penstock.ledger.runs import RunRecord
 from penstock.loading.books import TableBooks
 from penstock.loading.prepare import Prepared
+from penstock.loading.spool import Spool
 from penstock.loading.tableload import TableLoad
 from penstock.model.options import LoadMode, LoadOptions
 from penstock.model.result import LoadResult
@@ -25,8 +26,17 @@ from penstock.model.table import TableName
 from penstock.postgres.connection import Target, translated
 from penstock.postgres.sqlstates import Kind, kind_of
 
-#: A failed load: what it was, its result, its first refused rows, their origins.
-_Kept = tuple[Prepared, LoadResult, list[pl.DataFrame], Callable[[int], tuple[str, int]]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """A failed load: what it was, its result, why it failed, its first refused rows."""
+
+    prepared: Prepared
+    result: LoadResult
+    said: str
+    rows: list[pl.DataFrame]
+    origin: Callable[[int], tuple[str, int]]
 
 
 class Recorder:
@@ -120,8 +130,12 @@ class Recorder:
             runs.finish_load(connection, result, status, books.failed or None)
         runs.finish_run(connection, self._run, "succeeded")
 
-    def failed(self, error: BaseException, tables: Sequence[TableBooks]) -> None:
-        """Keep what is known of a load that was rolled back, in a transaction of its own.
+    def failed(
+        self, error: BaseException, books: Sequence[TableBooks], tables: Sequence[Prepared]
+    ) -> None:
+        """Keep what is known of a unit that was rolled back, in a transaction of its own.
+
+        Tables without books were not reached: they failed with the others.
 
         The ledger must not hide the error that it records: where it cannot be written, the run
         stays `running` and is marked as interrupted by the next one.
@@ -132,25 +146,13 @@ class Recorder:
         said = str(error) or type(error).__name__
         if isinstance(error, KeyboardInterrupt):
             said = "interrupted by Ctrl-C"
-        kept = [
-            (
-                books.prepared,
-                replace(
-                    books.result(self.run_id, self._target.label, books.seconds),
-                    inserted=0,
-                    updated=0,
-                    unchanged=0,
-                    ignored=0,
-                    deleted=0,
-                    inferred=0,
-                ),
-                # What waits already is no new reject.
-                list(books.spool.first_of_each())
-                if books.spool.rows and not books.prepared.retry_of
-                else [],
-                books.origin,
-            )
-            for books in tables
+        kept = [self._kept(one, said) for one in books]
+        reached = {one.prepared.load_id for one in books}
+        away = f"not reached before the load of another table failed: {said}" if books else said
+        kept += [
+            self._kept(TableBooks(one, self._options, Spool(one.names)), away)
+            for one in tables
+            if one.load_id not in reached
         ]
 
         def keep(committed: bool) -> None:
@@ -158,6 +160,21 @@ class Recorder:
                 self._keep(connection, said, kept, committed=committed)
 
         keep(False) if afterwards is None else afterwards.append(keep)
+
+    def _kept(self, books: TableBooks, said: str) -> _Kept:
+        result = replace(
+            books.result(self.run_id, self._target.label, books.seconds),
+            inserted=0,
+            updated=0,
+            unchanged=0,
+            ignored=0,
+            deleted=0,
+            inferred=0,
+        )
+        # What waits already is no new reject.
+        new = books.spool.rows and not books.prepared.retry_of
+        rows = list(books.spool.first_of_each()) if new else []
+        return _Kept(books.prepared, result, said, rows, books.origin)
 
     def _keep(
         self,
@@ -169,12 +186,12 @@ class Recorder:
     ) -> None:
         with connection.transaction():
             if self._target.joined:  # what was recorded within went with the transaction
-                self._begin(connection, [prepared for prepared, _, _, _ in kept])
-            for prepared, result, rows, origin in kept:
-                open_still = runs.finish_load(connection, result, "failed", said)
-                if open_still and rows:
-                    name = prepared.spec.name
-                    rejects.write_void(connection, result.load_id, name, rows, origin)
+                self._begin(connection, [one.prepared for one in kept])
+            for one in kept:
+                open_still = runs.finish_load(connection, one.result, "failed", one.said)
+                if open_still and one.rows:
+                    name, load_id = one.prepared.spec.name, one.result.load_id
+                    rejects.write_void(connection, load_id, name, one.rows, one.origin)
             if not committed:  # the other loads of a unit may have gone on without this one
                 runs.finish_run(connection, self._run, "failed", said)
 

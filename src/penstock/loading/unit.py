@@ -83,7 +83,7 @@ class Unit:
         except BaseException as error:
             # The refused rows of a failed load are still needed when its transaction is gone.
             told = _as_ours(error)
-            self._recorder.failed(told, self._books)
+            self._recorder.failed(told, self._books, self._tables)
             told = self._export_failed(told)
             if isinstance(told, LoadError) and not self._target.joined:
                 told.run_id = self._recorder.run_id

@@ -7,7 +7,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from penstock import LoadError, PenstockError, UsageError, unit
+from penstock import LoadError, PenstockError, UsageError, load_star, unit
 from tests.fixtures.postgres import Database
 
 TABLES = """
@@ -132,3 +132,20 @@ def test_a_statement_that_failed_and_was_caught_is_no_silent_rollback(
     with pytest.raises(LoadError, match="rolls all of it back"):
         stumble()
     assert count(database, "select order_id, customer from orders") == [(1, "old")]
+
+
+def test_loads_that_were_not_reached_are_on_record_as_failed(
+    database: Database, tmp_path: Path
+) -> None:
+    with database.connect() as connection:
+        connection.execute(TABLES)
+    orders, _ = files(tmp_path)
+    orders.write_text("order_id,customer\nx,new\n2,two\n")
+    with pytest.raises(PenstockError, match="max-rejects"):
+        load_star(database.engine(), tmp_path)
+    found = "select table_name, status, read, finished_at is not null, error from penstock.loads"
+    (_, *first), (_, *second) = sorted(count(database, found), reverse=True)
+    assert first[:3] == ["failed", 2, True]
+    assert second[:3] == ["failed", 0, True]
+    assert str(second[3]) == f"not reached before the load of another table failed: {first[3]}"
+    assert count(database, "select status from penstock.runs") == [("failed",)]
