@@ -34,6 +34,7 @@ class VersionStage(KeyedStage):
 
     Attributes:
         closed: Versions that `apply` ended or shortened.
+        unchanged: Rows that the table had just so; counted, not what remains of the others.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class VersionStage(KeyedStage):
     ) -> None:
         super().__init__(connection, spec, columns, number, key=key, update=True)
         self.closed = 0
+        self.unchanged = 0
         self._dated = any(column.name == FROM for column in columns)
         self._plain = [column for column in self._plain if column.name != FROM]
         self._tracked = [column for column in self._plain if column.name not in overwritten]
@@ -69,7 +71,7 @@ class VersionStage(KeyedStage):
         taken = sql.SQL("distinct {}").format(listed(self.key.columns, "s"))
         if not self._dated:
             taken = listed([*(column.name for column in self.columns), ROW_COLUMN], "s")
-        return self._run(
+        keys = self._run(
             sql.SQL(
                 "create temporary table {delta} on commit drop as "
                 "select {taken} from {stage} s left join {target} t on {same_key} "
@@ -88,6 +90,17 @@ class VersionStage(KeyedStage):
                 differs=self._differs(),
             )
         )
+        self.unchanged = self._count(
+            sql.SQL("{} s where {} and not exists (select from {} t where {})").format(
+                self.table, self._live(), self.delta, self._same_key()
+            )
+        )
+        return keys
+
+    def _count(self, rows: sql.Composable) -> int:
+        row = self._connection.execute(sql.SQL("select count(*) from {}").format(rows)).fetchone()
+        assert row is not None  # noqa: S101  an aggregate gives one row
+        return int(row[0])
 
     def arrange(self) -> None:
         """Put the versions of these keys in order: those that are there, and those that come."""
@@ -156,10 +169,37 @@ class VersionStage(KeyedStage):
 
     def apply(self) -> None:
         """Correct and close what is there, insert what is new, overwrite what has no history."""
+        still = self._without_effect()
         corrected = self._correct()
         self.closed = self._close()
         self.inserted = self._add()
-        self.updated = corrected + self._overwrite()
+        overwritten = self._overwrite()
+        self.updated = corrected + overwritten
+        self.unchanged += still - overwritten
+
+    def _without_effect(self) -> int:
+        """Rows of keys that change which neither are new versions nor correct one."""
+        return self._count(
+            sql.SQL(
+                "{rows} {also} not exists (select from {versions} v where {pairs} "
+                "and v.{since} = {date} and v.{new} and (v.{effect} = 'version' "
+                "or v.{effect} = 'correction' and v.corrected <> v.{sign}))"
+            ).format(
+                rows=self._coming(),
+                also=sql.SQL("and" if self._dated else "where"),
+                versions=self._versions,
+                pairs=sql.SQL(" and ").join(
+                    sql.SQL("v.{} = {}").format(sql.Identifier(column.name), self._value(column))
+                    for column in self.columns
+                    if column.name in self.key.columns
+                ),
+                since=sql.Identifier(FROM),
+                date=self._date(),
+                new=_NEW,
+                effect=_EFFECT,
+                sign=_SIGN,
+            )
+        )
 
     def _correct(self) -> int:
         """A row with the very date of a version takes its place, where it differs."""

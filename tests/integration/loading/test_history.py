@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from penstock import LoadResult, load_table
-from penstock.errors import UsageError
+from penstock.errors import BalanceError, UsageError
 from tests.fixtures.postgres import Database
 
 TABLE = """
@@ -250,3 +250,24 @@ def test_a_table_that_could_have_two_versions_of_one_date_is_refused(
         connection.execute(TABLE.replace("unique (no, valid_from), ", ""))
     with pytest.raises(UsageError, match="ADD UNIQUE"):
         load(database, tmp_path, ["1,Bonn,gold,1,2024-01-01"])
+
+
+@pytest.mark.parametrize(
+    ("event", "line"),
+    [("insert", "1,Bern,gold,1,2024-06-01"), ("update", "1,Bern,gold,1,2024-01-01")],
+    ids=["version", "correction"],
+)
+def test_rows_that_a_trigger_swallows_are_not_said_to_be_unchanged(
+    filled: Database, tmp_path: Path, event: str, line: str
+) -> None:
+    with filled.connect() as connection:
+        connection.execute(
+            "create function swallow() returns trigger language plpgsql as"
+            " 'begin return null; end';"
+            f"create trigger swallow before {event} on customers for each row"
+            " when (new.city = 'Bern') execute function swallow()"
+        )
+    before = versions(filled)
+    with pytest.raises(BalanceError, match="accounted for"):
+        load(filled, tmp_path, [line])
+    assert versions(filled) == before

@@ -64,5 +64,6 @@ class HistoryFilling(KeyedFilling):
     def _book(self, filled: Filled, stage: KeyedStage, live: int) -> None:
         super(HistoryFilling, self)._book(filled, stage, live)
         assert isinstance(stage, VersionStage)  # noqa: S101  `fill` made it
+        filled.unchanged = stage.unchanged
         if stage.closed:
             filled.notes.append(f"ended {stage.closed:,} versions")
