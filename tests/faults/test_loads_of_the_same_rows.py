@@ -246,7 +246,9 @@ def test_rejects_that_wait_are_counted_up_in_one_order_by_all_loads(
         return load_table(url, path, "items", mode="upsert", max_rejects="all")
 
     load()
-    met = [key for (key,) in ask(url, "select reject_id from penstock.rejects order by fingerprint")]
+    met = [
+        key for (key,) in ask(url, "select reject_id from penstock.rejects order by fingerprint")
+    ]
     assert met != sorted(met)
     with psycopg.connect(url) as other, ThreadPoolExecutor(1) as pool:
         other.execute("set statement_timeout = '60s'")

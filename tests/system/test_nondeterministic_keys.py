@@ -14,6 +14,7 @@ import psycopg
 import pytest
 
 from penstock import LoadResult, load_table
+from penstock.errors import TargetError
 from penstock.postgres.embedded import Cluster
 
 PROGRAMS = Path("/usr/lib/postgresql/15/bin")
@@ -139,3 +140,12 @@ def test_a_range_is_the_same_for_the_file_and_the_table(url: str, tmp_path: Path
     result = load(url, tmp_path, "k,n\na,5\nA,6\n", mode="replace_range", within={"k": "a"})
     assert (result.inserted, result.deleted, result.quarantined) == (2, 1, 0)
     assert ask(url, "select k, n from people order by n") == [("b", 2), ("a", 5), ("A", 6)]
+
+
+def test_a_lookup_by_such_a_key_is_refused_by_the_name_of_the_collation(
+    url: str, tmp_path: Path
+) -> None:
+    run(url, SETUP + PEOPLE.format(type="text"))
+    run(url, "create table children (id int primary key, n int)")
+    with pytest.raises(TargetError, match=r"keys under public\.nocase, which is not deterministic"):
+        load(url, tmp_path, "id,k\n1,a\n", "children", lookups={"n": "people.k"})

@@ -133,8 +133,11 @@ def read_lookups(
         if key not in columns:
             raise UsageError(f"--lookup {name}={said}: {dimension.name} has no column {key}")
         if columns[key].base not in COMPARED or not columns[key].deterministic:
+            kind = f"of type {columns[key].type}"
+            if columns[key].base in COMPARED:
+                kind = f"under {columns[key].collation}, which is not deterministic,"
             raise TargetError(
-                f"--lookup {name}={said}: keys of type {columns[key].type} cannot be looked up",
+                f"--lookup {name}={said}: keys {kind} cannot be looked up",
                 code="0A000",
             )
         surrogate = _surrogate(spec, name, dimension)

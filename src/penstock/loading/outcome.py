@@ -27,7 +27,6 @@ from penstock.postgres.connection import Target, translated
 from penstock.postgres.sqlstates import Kind, kind_of
 
 
-
 @dataclass(frozen=True, slots=True)
 class _Kept:
     """A failed load: what it was, its result, why it failed, its first refused rows."""

@@ -125,9 +125,10 @@ class Removal:
 
     def may_go(self) -> sql.Composed:
         """Of a row `t` of the target: it goes, unless the stage has its key."""
-        parts = [sql.SQL("t.{} is not null").format(sql.Identifier(n)) for n in self._nullable()]
         absent = sql.SQL("not exists (select from {} s where {})")
-        parts += [self._within(), absent.format(self._kept, self._pairs()), self._stands()]
+        parts = [self._within(), absent.format(self._kept, self._pairs()), self._stands()]
+        for name in self._nullable():
+            parts.append(sql.SQL("t.{} is not null").format(sql.Identifier(name)))
         return sql.SQL(" and ").join(parts)
 
     def _nullable(self) -> list[str]:

@@ -105,7 +105,8 @@ def test_rows_of_the_table_without_a_key_are_not_gone_and_stay(
         database,
         "create table t (id int generated always as identity, code text unique, n text,"
         " region text default 'EU');"
-        "insert into t (code, n) values ('a', '1'), ('b', '2'), ('c', '3'), (null, '4'), (null, '5')",
+        "insert into t (code, n) values ('a', '1'), ('b', '2'), ('c', '3'),"
+        " (null, '4'), (null, '5')",
     )
     lines = ["code,n,region", "a,1,EU", "b,2!,EU"]
     result = sync(database, tmp_path, lines, key="code", **options)

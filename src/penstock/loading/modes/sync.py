@@ -135,7 +135,9 @@ class SyncFilling(KeyedFilling):
         elif self.removed.removal is not None and (keyless := self.removed.removal.keyless()):
             said = "row of the table has" if keyless == 1 else "rows of the table have"
             stay = "stays" if keyless == 1 else "stay"
-            filled.warnings.append(f"{keyless:,} {said} no {' or '.join(self.key.columns)} and {stay}")
+            filled.warnings.append(
+                f"{keyless:,} {said} no {' or '.join(self.key.columns)} and {stay}"
+            )
         verb = "marked" if self.options.missing else "removed"
         filled.notes.append(
             f"{verb} what is gone" + (f" within {self.scope}" if self.scope.bounds else "")

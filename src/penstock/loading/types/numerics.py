@@ -7,12 +7,12 @@ every text passes a pattern first. What no fixed decimal of 38 digits holds stay
 from __future__ import annotations
 
 from dataclasses import dataclass
-from decimal import MAX_EMAX, MIN_EMIN, ROUND_HALF_UP, Context, Decimal
+from decimal import MAX_EMAX, MIN_EMIN, ROUND_HALF_UP, Context, Decimal, InvalidOperation
 
 import polars as pl
 
 from penstock.loading.types.check import Check, Verdict, bare, refuse, second_look, shown
-from penstock.loading.types.marks import no_number
+from penstock.loading.types.marks import has_exponent, no_number
 from penstock.model.marks import Marks, marks_of
 from penstock.model.options import Grammar
 from penstock.model.table import Column
@@ -142,13 +142,29 @@ def _judge_free(text: str, marks: Marks) -> Verdict:
     whole, point, decimals = plain.lstrip("+-").partition(".")
     whole = whole.lstrip("0") or "0"
     if len(whole) > MAX_WHOLE or len(decimals) > MAX_DECIMALS:
-        return refuse(
-            "22003",
-            f"{shown(text)} is out of range: numeric has {MAX_WHOLE} digits before the decimal"
-            f" mark and {MAX_DECIMALS} after it",
-        )
+        return _beyond(text)
     sign = "-" if plain.startswith("-") and (whole + decimals).strip("0") else ""
     return Verdict(sign + whole + (point + decimals if decimals else ""))
+
+
+def _beyond(text: str) -> Verdict:
+    return refuse(
+        "22003",
+        f"{shown(text)} is out of range: numeric has {MAX_WHOLE} digits before the decimal"
+        f" mark and {MAX_DECIMALS} after it",
+    )
+
+
+def _is_beyond(text: str) -> bool:
+    """Of a number with an exponent: no numeric could hold it, however it were written."""
+    try:
+        number = Decimal(text.replace(",", "."))
+    except InvalidOperation:
+        return True
+    exponent = number.as_tuple().exponent
+    return not number.is_zero() and (
+        number.adjusted() >= MAX_WHOLE or (isinstance(exponent, int) and -exponent > MAX_DECIMALS)
+    )
 
 
 def _read(text: str, marks: Marks) -> str | Verdict:
@@ -157,4 +173,6 @@ def _read(text: str, marks: Marks) -> str | Verdict:
         return plain
     if text.lower().lstrip("+-") in ("nan", "inf", "infinity"):
         return refuse("22P02", f"{shown(text)} is not a finite number: --null {text}")
+    if has_exponent(text) and _is_beyond(text):
+        return _beyond(text)
     return refuse("22P02", no_number(text, "a number"))

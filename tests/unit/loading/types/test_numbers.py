@@ -137,6 +137,9 @@ def test_exact_values_do_not_count_as_rounded() -> None:
     assert one("numeric(10,2)", " 7.300 ", Grammar(round=True)) == Outcome("7.30")
 
 
+BEYOND = "is out of range: numeric has 131072 digits before the decimal mark and 16383 after it"
+
+
 @pytest.mark.parametrize(
     ("type_sql", "text", "code", "reason"),
     [
@@ -149,6 +152,10 @@ def test_exact_values_do_not_count_as_rounded() -> None:
             "100000000 is out of range: numeric(10,2) has 8 digits before the decimal mark",
         ),
         ("numeric(10,2)", "1e2", "22P02", "1e2 is written with an exponent, a number is not"),
+        ("numeric", "1e131073", "22003", f"1e131073 {BEYOND}"),
+        ("numeric", "-1.5E-99999", "22003", f"-1.5E-99999 {BEYOND}"),
+        ("numeric(10,2)", "1e99999999999999999999", "22003", f"1e99999999999999999999 {BEYOND}"),
+        ("numeric", "1e131071", "22P02", "1e131071 is written with an exponent, a number is not"),
         ("numeric", "NaN", "22P02", "NaN is not a finite number: --null NaN"),
         ("numeric", "1.234,56", "22P02", '1.234,56 is not a number: --numbers "1.234,56"'),
         (
