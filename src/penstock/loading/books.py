@@ -9,7 +9,6 @@ from penstock.loading.fill import Filled
 from penstock.loading.intake import Books
 from penstock.loading.prepare import Prepared
 from penstock.loading.spool import Spool
-from penstock.model.batch import file_of, record_of
 from penstock.model.options import LoadMode, LoadOptions
 from penstock.model.result import LoadResult, Waited
 
@@ -57,7 +56,7 @@ class TableBooks:
 
     def origin(self, row: int) -> tuple[str, int]:
         """The source's name and the record number of a `_row`."""
-        return self.prepared.names[file_of(row)], record_of(row)
+        return self.prepared.origin(row)
 
     def place(self, row: int) -> str:
         """How people find a row that has no line."""

@@ -153,7 +153,7 @@ class Intake:
                 self.books.read_bytes = before + batch.read_bytes
                 self.spool.add_malformed(batch.malformed)
                 frame = batch.frame.select(wanted).rename(names)
-                checked = validator.check(frame)
+                checked = validator.check(frame, _renamed(batch.faults, names))
                 if self.watch is not None:
                     self.watch.unread += len(batch.malformed)
                     refused = frame[checked.bad.get_column("position")]
@@ -276,3 +276,10 @@ class Intake:
 def _typed(source: Input, matching: Matching) -> frozenset[str]:
     """The target columns whose values came typed."""
     return frozenset(column.name for name, column in matching.pairs if name in source.typed)
+
+
+def _renamed(faults: pl.DataFrame | None, names: Mapping[str, str]) -> pl.DataFrame | None:
+    """Faults of source columns as those of the target columns that these fill."""
+    if faults is None:
+        return None
+    return faults.with_columns(pl.col("column").replace(names))

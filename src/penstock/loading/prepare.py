@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from penstock.loading.keys import KEYED, history_key, key_of, scope_of, winner_o
 from penstock.loading.parents import policies
 from penstock.loading.replaying import Replaying
 from penstock.loading.types.registry import refuse_unjudged
+from penstock.model.batch import file_of, record_of
 from penstock.model.options import LoadMode, LoadOptions, OrphanPolicy
 from penstock.model.table import Column, Key, TableSpec
 from penstock.postgres.catalog import read_table
@@ -55,6 +56,7 @@ class Prepared:
         policies: Foreign key name -> policy, where it is not quarantine.
         load_id: The load's id.
         names: Names of all inputs by their number.
+        origins: What each of them says of a record: the source's name and the record's number.
         warnings: What a person should know.
         gone: Loads whose rows are no longer in the table, as it is empty.
         key: By which rows are matched, in the modes that do.
@@ -76,6 +78,7 @@ class Prepared:
     policies: Mapping[str, OrphanPolicy] = field(default_factory=dict)
     load_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     names: tuple[str, ...] = ()
+    origins: tuple[Callable[[int], tuple[str, int]], ...] = ()
     warnings: tuple[str, ...] = ()
     gone: frozenset[str] = frozenset()
     key: Key | None = None
@@ -87,6 +90,12 @@ class Prepared:
     retry_of: str = ""
     told: Mapping[str, Any] | None = None
     replaces: tuple[int, ...] = ()
+
+    def origin(self, row: int) -> tuple[str, int]:
+        """The source's name and the record number of a `_row`."""
+        if self.origins:
+            return self.origins[file_of(row)](record_of(row))
+        return self.names[file_of(row)], record_of(row)
 
     @property
     def awaited(self) -> frozenset[str]:
@@ -203,6 +212,7 @@ def prepare(
         skipped=tuple(skipped),
         policies=policies(spec, options.orphans, options.lookups),
         names=names,
+        origins=tuple(one.origin for one in inputs),
         warnings=tuple(dict.fromkeys([*warnings, *(change.notes if change else ())])),
         gone=gone,
         key=_key(spec, options, matched),

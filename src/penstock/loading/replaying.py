@@ -160,6 +160,10 @@ class RejectsInput:
             for row, line, values in zip(part[ROW], part[LINE], texts, strict=True)
         }
 
+    def origin(self, record: int) -> tuple[str, int]:
+        """Its own name and number."""
+        return self.name, record
+
     def sha256(self) -> str:
         """Rejects are no file: their status says whether they were loaded."""
         return ""

@@ -7,12 +7,12 @@ however it ends.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import IO
 
 import polars as pl
 
-from penstock.model.batch import LINE, ROW, Malformed, file_of, record_of
+from penstock.model.batch import LINE, ROW, Malformed
 from penstock.model.result import ReasonCount
 
 #: Bytes of refused rows kept in memory.
@@ -38,13 +38,16 @@ SCHEMA: Mapping[str, pl.DataType] = {
 class Spool:
     """The refused rows of one table's load, in the order in which they were found.
 
+    Args:
+        origin: Gives the source's name and the record number of a `_row`.
+
     Attributes:
         rows: How many there are.
     """
 
-    def __init__(self, names: Sequence[str]) -> None:
+    def __init__(self, origin: Callable[[int], tuple[str, int]]) -> None:
         self.rows = 0
-        self._names = names
+        self._origin = origin
         self._frames: list[pl.DataFrame] = []
         self._bytes = 0
         self._files: list[IO[bytes]] = []
@@ -153,9 +156,5 @@ class Spool:
             self._counts[key] = self._counts.get(key, 0) + group.height
             samples = self._samples.setdefault(key, [])
             for row in group.head(_SAMPLES - len(samples)).iter_rows(named=True):
-                where = row[LINE] or record_of(row[ROW])
-                samples.append((self.name_of(row[ROW]), where, row["bad"], row["reasons"]))
-
-    def name_of(self, row: int) -> str:
-        """The name of the input that a `_row` belongs to."""
-        return self._names[file_of(row)]
+                name, record = self._origin(row[ROW])
+                samples.append((name, row[LINE] or record, row["bad"], row["reasons"]))

@@ -87,7 +87,7 @@ class TableLoad:
         groups: GroupFilter | None = None,
     ) -> None:
         self.prepared = prepared
-        self.books = TableBooks(prepared, options, Spool(prepared.names))
+        self.books = TableBooks(prepared, options, Spool(prepared.origin))
         self._connection = connection
         self._options = options
         self._room = room
@@ -374,7 +374,7 @@ class TableLoad:
             elif other in lines:
                 told.append(f"{reason}{self.books.place(other)}")
             else:
-                told.append(f"{reason}{self.prepared.names[file_of(other)]}")
+                told.append(f"{reason}{self.prepared.origin(other)[0]}")
         return pl.Series("reason", told, dtype=pl.String)
 
     # Afterwards --------------------------------------------------------------------------

@@ -29,6 +29,8 @@ _FAULTS = {
     "reason": pl.String(),
     "value": pl.String(),
 }
+#: What makes two faults the same one: a value is refused once.
+_ONE_VALUE = ("position", "column")
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,12 +122,14 @@ class Validator:
         """Of the typed columns, in the input's order."""
         return tuple(check.dtype for check in self._checks)
 
-    def check(self, frame: pl.DataFrame) -> Checked:
+    def check(self, frame: pl.DataFrame, before: pl.DataFrame | None = None) -> Checked:
         """Type every row that is right, and say what is wrong with the others.
 
         Args:
             frame: A String column for each target column, by the target's names, then `_row`
                 and `_line` (Int64). NULL is the unquoted empty field.
+            before: Faults that were found before, as `Batch.faults`; what is wrong with the same
+                value of the same row besides is not told.
         """
         given = frame.select(
             *[frame.get_column(c.name).alias(str(n)) for n, c in enumerate(self._columns)], ROW
@@ -153,7 +157,12 @@ class Validator:
             typed.append(values.alias(column.name))
             if not column.nullable and values.null_count():
                 faults.append(_missing(column, values, wrong, given.get_column(str(number))))
-        return _divide(frame, typed, [found for found in faults if found.height], changes)
+        faults = [found for found in faults if found.height]
+        if before is not None and before.height:
+            faults = [
+                pl.concat([before, *faults]).unique(_ONE_VALUE, keep="first", maintain_order=True)
+            ]
+        return _divide(frame, typed, faults, changes)
 
 
 def _check_declarations(grammar: Grammar) -> None:

@@ -68,6 +68,8 @@ class Batch:
         malformed: Records that could not be split into fields.
         filtered: Wholly blank records.
         read_bytes: Bytes of the source (as stored, compressed or not) consumed so far.
+        faults: Why rows are refused before their values are looked at: `position` (UInt32, in
+            `frame`), `column`, `code`, `reason`, `value` (String). None: none is.
     """
 
     frame: pl.DataFrame
@@ -76,3 +78,4 @@ class Batch:
     malformed: list[Malformed] = field(default_factory=list)
     filtered: int = 0
     read_bytes: int = 0
+    faults: pl.DataFrame | None = None

@@ -55,6 +55,10 @@ class FrameInput:
                 found[batch.frame[ROW][place]] = (0, line, json.loads(line))
         return found
 
+    def origin(self, record: int) -> tuple[str, int]:
+        """Its own name and number."""
+        return self.name, record
+
     def sha256(self) -> str:
         """Frames have no stored bytes."""
         return ""

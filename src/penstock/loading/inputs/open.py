@@ -20,6 +20,7 @@ from penstock.loading.inputs.frames import FrameInput
 from penstock.loading.inputs.kinds import WHOLE, format_of, refuse_text_only
 from penstock.loading.inputs.protocol import Input
 from penstock.loading.inputs.stored import CsvInput, FixedInput, JsonInput, Where
+from penstock.loading.inputs.traced import Traced, TracedInput
 from penstock.model.options import Format, LoadOptions
 
 
@@ -44,6 +45,8 @@ def inputs_of(
         return _files([source], options, spool, file)
     if type(source).__module__.partition(".")[0] == "pandas":
         raise UsageError("A pandas frame: load polars.from_pandas(frame), which keeps its types")
+    if isinstance(source, Traced):
+        return [TracedInput(source, file)]
     if isinstance(source, pl.LazyFrame):
         source = source.collect()
     if isinstance(source, pl.DataFrame):

@@ -58,6 +58,10 @@ class Input(Protocol):
         """Of the stored bytes, read for this alone; empty for frames."""
         ...
 
+    def origin(self, record: int) -> tuple[str, int]:
+        """The source's name and the record's number there, of the record of this number here."""
+        ...
+
     def remarks(self) -> tuple[str, ...]:
         """What was found out about the input, such as its delimiter."""
         ...

@@ -68,6 +68,10 @@ class StoredInput(ABC):
         """The records again; the content must be what it was."""
         return {} if self._reader is None else self._reader.fetch(rows)
 
+    def origin(self, record: int) -> tuple[str, int]:
+        """Its own name and number."""
+        return self.name, record
+
     def sha256(self) -> str:
         """Of the stored bytes."""
         return "" if self._reader is None else self._reader.sha256

@@ -46,6 +46,10 @@ class _WholeFile:
         self._path = path
         self._sha256 = ""
 
+    def origin(self, record: int) -> tuple[str, int]:
+        """Its own name and number."""
+        return self.name, record
+
     def sha256(self) -> str:
         """Of the file, once all was read.
 

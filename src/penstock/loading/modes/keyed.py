@@ -12,7 +12,6 @@ from penstock.loading.fill import Filled, Filling, next_stage
 from penstock.loading.keys import winner_of
 from penstock.loading.placeholders import add_parents_of_stage
 from penstock.loading.steps import Step
-from penstock.model.batch import record_of
 from penstock.model.options import LoadMode, LoadOptions, OrphanPolicy
 from penstock.model.table import Key
 from penstock.postgres.deferred import make_immediate
@@ -77,12 +76,23 @@ class KeyedFilling(Filling):
         filled.inserted, filled.updated = stage.inserted, stage.updated
         overtaken = stage.overtaken()
         if overtaken:
-            filled.warnings.append(_told(overtaken, self.key))
+            filled.warnings.append(self._told(overtaken))
         rest = live - stage.inserted - stage.updated
         if self.options.mode is LoadMode.INSERT_NEW:
             filled.ignored += rest
         else:
             filled.unchanged = rest
+
+    def _told(self, overtaken: Sequence[tuple[int, int]]) -> str:
+        """Which rows were overtaken, the first of them by name."""
+        count, (row, other) = len(overtaken), overtaken[0]
+        noun = "row was" if count == 1 else "rows were"
+        mine, its = (self.prepared.origin(one)[1] for one in (row, other))
+        return (
+            f"{count:,} {noun} overtaken by another row with the same "
+            f"{', '.join(self.key.columns)}: record {mine:,} by record {its:,}"
+            f"{' and others' if count > 1 else ''}"
+        )
 
     def _look_at_keys(self, stage: Stage) -> None:
         for key in self._keys():
@@ -162,13 +172,3 @@ class KeyedFilling(Filling):
             "try again later.",
             code="40001",
         )
-
-
-def _told(overtaken: Sequence[tuple[int, int]], key: Key) -> str:
-    """Which rows were overtaken, the first of them by name."""
-    count, (row, other) = len(overtaken), overtaken[0]
-    noun = "row was" if count == 1 else "rows were"
-    return (
-        f"{count:,} {noun} overtaken by another row with the same {', '.join(key.columns)}: record "
-        f"{record_of(row):,} by record {record_of(other):,}{' and others' if count > 1 else ''}"
-    )
