@@ -10,6 +10,7 @@
     │   ├── BudgetExceeded        more rows refused than allowed
     │   ├── ShrinkRefused         the input would leave less than half of the table
     │   └── BalanceError          the books of the load do not balance
+    ├── ConnectorError            1: an outside system cannot be reached, refuses or fails
     └── TryAgain                  75: locked, busy or cut off; nothing changed
 
 What differs is an attribute, not a class: `code` is an SQLSTATE or a rule name.
@@ -80,6 +81,26 @@ class ShrinkRefused(LoadError):
 
 class BalanceError(LoadError):
     """The books do not balance: rows read and rows accounted for differ; rolled back."""
+
+
+class ConnectorError(PenstockError):
+    """An outside system cannot be reached, refuses, or answers what it should not.
+
+    Attributes:
+        advice: What to do about it; may be empty.
+    """
+
+    def __init__(self, message: str, *, code: str = "", advice: str = "") -> None:
+        super().__init__(message, code=code)
+        self.advice = advice
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickle with the advice too."""
+        return (_rebuild_connector, (self.message, self.code, self.advice))
+
+
+def _rebuild_connector(message: str, code: str, advice: str) -> ConnectorError:
+    return ConnectorError(message, code=code, advice=advice)
 
 
 class TryAgain(PenstockError):

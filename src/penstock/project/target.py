@@ -63,7 +63,7 @@ def where_to(dsn: str | None, folder: Path | None = None) -> WhereTo:
     if dsn:
         return WhereTo("--dsn", dsn)
     here = (folder or Path.cwd()).resolve()
-    variables = {**_dot_env(here), **os.environ}
+    variables = {**dot_env(here), **os.environ}
     if variables.get("PENSTOCK_DSN"):
         return WhereTo("PENSTOCK_DSN", variables["PENSTOCK_DSN"])
     # An empty password is an answer: the server may trust, or the password lie in .pgpass.
@@ -106,7 +106,8 @@ def _conninfo(values: Mapping[str, str]) -> str:
     return " ".join(parts)
 
 
-def _dot_env(here: Path) -> dict[str, str]:
+def dot_env(here: Path) -> dict[str, str]:
+    """What the `.env` file beside or above a folder says; empty where there is none."""
     for place in (here, *here.parents):
         path = place / ".env"
         if path.is_file():

@@ -1,0 +1,73 @@
+"""Values of HashiCorp Vault, secrets engine KV version 2: `vault:MOUNT/PATH#KEY`.
+
+`VAULT_ADDR`, `VAULT_TOKEN` (or the file `VAULT_TOKEN_FILE`), `VAULT_NAMESPACE` and `VAULT_CACERT`
+say which server, as for Vault's own program.
+"""
+
+from __future__ import annotations
+
+import os
+import ssl
+from pathlib import Path
+from urllib.parse import quote
+
+from penstock.errors import UsageError
+
+_TIMEOUT = 10.0
+
+
+class Vault:
+    """A Vault server; each path is read once."""
+
+    def __init__(self) -> None:
+        self._read: dict[str, dict[str, object]] = {}
+
+    def fetch(self, reference: str) -> str:
+        """The value of a key at a path.
+
+        Raises:
+            UsageError: The server cannot be reached, refuses, or has no such key.
+        """
+        place, _, key = reference.partition("#")
+        mount, _, path = place.partition("/")
+        if not path or not key:
+            raise UsageError("write vault:MOUNT/PATH#KEY, such as vault:kv/shop/prod#password")
+        if place not in self._read:
+            self._read[place] = self._data(mount, path)
+        if key not in self._read[place]:
+            raise UsageError(f"Vault has no key {key} at {place}")
+        return str(self._read[place][key])
+
+    def _data(self, mount: str, path: str) -> dict[str, object]:
+        import httpx2
+
+        address = os.environ.get("VAULT_ADDR", "").rstrip("/")
+        if not address:
+            raise UsageError("VAULT_ADDR is not set: which Vault?")
+        headers = {"X-Vault-Token": _token(), "X-Vault-Request": "true"}
+        if os.environ.get("VAULT_NAMESPACE"):
+            headers["X-Vault-Namespace"] = os.environ["VAULT_NAMESPACE"]
+        trust = ssl.create_default_context(cafile=os.environ.get("VAULT_CACERT"))
+        url = f"{address}/v1/{quote(mount)}/data/{quote(path)}"
+        try:
+            answer = httpx2.get(url, headers=headers, timeout=_TIMEOUT, verify=trust)
+        except httpx2.HTTPError as error:
+            raise UsageError(f"Vault at {address} cannot be reached: {error}") from None
+        if answer.status_code == httpx2.codes.FORBIDDEN:
+            raise UsageError(f"Vault refused {mount}/{path}: the token is wrong or has no right")
+        if answer.status_code == httpx2.codes.NOT_FOUND:
+            raise UsageError(f"Vault has nothing at {mount}/{path} (KV version 2)")
+        if answer.status_code != httpx2.codes.OK:
+            raise UsageError(f"Vault answered {answer.status_code} for {mount}/{path}")
+        found: dict[str, object] = answer.json()["data"]["data"]
+        return found
+
+
+def _token() -> str:
+    if os.environ.get("VAULT_TOKEN"):
+        return os.environ["VAULT_TOKEN"]
+    named = os.environ.get("VAULT_TOKEN_FILE")
+    path = Path(named) if named else Path.home() / ".vault-token"
+    if not path.is_file():
+        raise UsageError("VAULT_TOKEN is not set, nor is there a ~/.vault-token")
+    return path.read_text(encoding="utf-8").strip()
