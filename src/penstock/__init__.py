@@ -21,6 +21,8 @@ if TYPE_CHECKING:
         TryAgain,
         UsageError,
     )
+    from penstock.flow.etl import Etl
+    from penstock.flow.job import Job
     from penstock.loading.clear import Cleared, clear_tables
     from penstock.loading.inspect import inspect
     from penstock.loading.inspection import InspectedColumn, Inspection
@@ -40,9 +42,11 @@ _HOMES = {
     "Budget": "penstock.model.options",
     "BudgetExceeded": "penstock.errors",
     "Cleared": "penstock.loading.clear",
+    "Etl": "penstock.flow.etl",
     "Field": "penstock.mapping.field",
     "InspectedColumn": "penstock.loading.inspection",
     "Inspection": "penstock.loading.inspection",
+    "Job": "penstock.flow.job",
     "LoadError": "penstock.errors",
     "LoadMode": "penstock.model.options",
     "LoadResult": "penstock.model.result",
@@ -75,9 +79,11 @@ __all__ = [  # noqa: RUF022  in plain order
     "Budget",
     "BudgetExceeded",
     "Cleared",
+    "Etl",
     "Field",
     "InspectedColumn",
     "Inspection",
+    "Job",
     "LoadError",
     "LoadMode",
     "LoadResult",

@@ -44,7 +44,8 @@ with gone as (
   update penstock.runs r
   set status = 'interrupted', finished_at = clock_timestamp(),
       error = 'the process or its connection ended before the load did; nothing was changed'
-  where r.status = 'running' and r.run_id <> all (%(own)s::uuid[])
+  where r.status = 'running' and r.kind <> 'flow'  -- a flow is known by its lease
+    and r.run_id <> all (%(own)s::uuid[])
     and not exists (select from pg_catalog.pg_stat_activity a
                     where a.pid = r.backend_pid
                       and coalesce(a.backend_start, r.backend_start) = r.backend_start)

@@ -1,0 +1,120 @@
+"""A `main.py` as a program: its command line and its exit code. Not for: the flow (`etl`)."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from penstock.errors import PenstockError, UsageError
+from penstock.model.secret import Secret
+from penstock.project.environment import Environment, choose
+from penstock.project.keys import ProjectKey
+
+#: What a shell says of a program that Ctrl-C ended.
+_INTERRUPTED = 130
+
+
+class Program(Protocol):
+    """A run of a flow, as far as its command line needs it."""
+
+    exit_code: int
+
+    def abandon(self, error: BaseException) -> None:
+        """Close the run after an error in the flow itself."""
+        ...
+
+
+def run_program(
+    make: Callable[..., Program],
+    flow: Callable[[Any], None],
+    env: Mapping[str, Any],
+    argv: Sequence[str] | None = None,
+) -> int:
+    """Run a flow as its `main.py` was called; gives the exit code.
+
+    Args:
+        make: Makes the run: `env`, `name`, `dry_run`, `chosen`, `resume`.
+        flow: What the main describes.
+        env: Of `config.py`.
+        argv: Words of the command line; default: the program's.
+    """
+    main = Path(getattr(sys.modules.get("__main__"), "__file__", None) or "main.py").resolve()
+    given = _parser(main.name).parse_args(argv)
+    try:
+        if given.password is not None:
+            return _encrypt(env, main.parent, given.password)
+        return _run(make, flow, choose(env, given.env, main.parent), main, given)
+    except PenstockError as error:
+        print(error.message, file=sys.stderr)  # noqa: T201  this is a program
+        return error.exit_code
+
+
+def _run(
+    make: Callable[..., Program],
+    flow: Callable[[Any], None],
+    environment: Environment,
+    main: Path,
+    given: argparse.Namespace,
+) -> int:
+    etl = make(
+        env=environment,
+        name=main.stem,
+        dry_run=given.dry_run,
+        chosen=frozenset(given.only) if given.only else None,
+        resume=given.resume,
+    )
+    try:
+        flow(etl)
+    except KeyboardInterrupt as error:
+        etl.abandon(error)
+        print("Interrupted.", file=sys.stderr)  # noqa: T201
+        return _INTERRUPTED
+    except BaseException as error:
+        etl.abandon(error)
+        raise
+    return etl.exit_code
+
+
+def _encrypt(env: Mapping[str, Any], folder: Path, value: str) -> int:
+    """Print the encrypted form of a password; with none given, it is asked for without echo."""
+    key = ProjectKey(str(env.get("project", folder.name)))
+    if not key.exists():
+        key.make()
+        print(  # noqa: T201
+            f"Made the key {key.path}. Copy it to the server that runs this project; "
+            "without it nothing that it encrypts can be read.",
+            file=sys.stderr,
+        )
+    if not value:
+        asked = getpass.getpass("Password: ") if sys.stdin.isatty() else sys.stdin.readline()
+        value = asked.rstrip("\n")
+    if not value:
+        raise UsageError("There is nothing to encrypt")
+    print(key.encrypt(Secret(value)))  # noqa: T201
+    return 0
+
+
+def _parser(name: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=f"python {name}",
+        description="Run this flow.",
+        epilog="Exit codes: 0 all went well, 3 rows were refused, 1 a job failed, 75 try again.",
+    )
+    parser.add_argument("-e", "--env", metavar="NAME", help="dev, test or prod; default: dev")
+    parser.add_argument(
+        "-p",
+        "--password",
+        nargs="?",
+        const="",
+        metavar="TEXT",
+        help="print the encrypted form of a password; without TEXT it is asked for, which keeps "
+        "it out of the shell's history",
+    )
+    parser.add_argument("--only", action="append", metavar="JOB", help="run this job alone")
+    parser.add_argument("--resume", metavar="RUN", help="leave out what this run has done")
+    parser.add_argument("--dry-run", action="store_true", help="do everything, then roll it back")
+    return parser

@@ -1,0 +1,118 @@
+"""Runs one job and books what came of it. Not for: which jobs, and in which order (`etl`)."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from penstock.errors import PenstockError
+from penstock.flow.job import Caught, Job, NothingToDo
+from penstock.ledger.flows import JobRecord
+
+#: A module with `run(job)`, or such a function itself.
+Runnable = Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobResult:
+    """What became of a job.
+
+    Attributes:
+        record: As in the ledger.
+        seconds: That it took.
+        caught: What it wants told.
+        loads: Ids of the loads that it made.
+        runs: Ids of their runs.
+        trace: Where its code failed, for the log; empty otherwise.
+        notes: What a person should know.
+    """
+
+    record: JobRecord
+    seconds: float
+    caught: tuple[Caught, ...] = ()
+    loads: tuple[str, ...] = ()
+    runs: tuple[str, ...] = ()
+    trace: str = field(default="", repr=False)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def failed(self) -> bool:
+        """True where it did not do its work."""
+        return self.record.status in ("failed", "skipped")
+
+
+def name_of(job: Runnable) -> str:
+    """A job's name: the last part of its module's, or the function's own."""
+    return str(job.__name__).rpartition(".")[2]
+
+
+def run_of(job: Runnable) -> Callable[[Job], Any]:
+    """What is called: `run` of a module, or the function itself.
+
+    Raises:
+        TypeError: It is neither.
+    """
+    found = getattr(job, "run", job)
+    if not callable(found):
+        raise TypeError(f"{name_of(job)} has no function run(job)")
+    return found  # type: ignore[no-any-return]
+
+
+def run_job(run: Callable[[Job], Any], job: Job, number: int, *, strict: bool = False) -> JobResult:
+    """Run a job to its end.
+
+    An error of the job is not raised: it is in the result, and in the log.
+
+    Args:
+        run: The job's function.
+        job: What it is given.
+        number: Its place in the run.
+        strict: True: rows that got lost on the way fail the job.
+    """
+    record = JobRecord(number=number, job=job.name)
+    began, trace = time.perf_counter(), ""
+    try:
+        with job.stack:
+            run(job)
+        record.status = "succeeded"
+    except NothingToDo as nothing:
+        record.status = "succeeded"
+        job.tally.notes.append(str(nothing))
+    except PenstockError as error:
+        record.status, record.error, trace = "failed", error.message, traceback.format_exc()
+    except Exception as error:  # noqa: BLE001  a job's own code may raise anything: it is told
+        record.status, trace = "failed", traceback.format_exc()
+        record.error = f"{type(error).__name__}: {error}"
+    if record.status == "succeeded":
+        _account(record, job, strict=strict)
+    tally = job.tally
+    record.extracted = tally.extracted
+    record.loaded, record.rejected = tally.counts()["loaded"], tally.counts()["rejected"]
+    record.details = {"dropped": tally.named, "notes": tally.notes}
+    return JobResult(
+        record=record,
+        seconds=time.perf_counter() - began,
+        caught=tuple(job.caught),
+        loads=tuple(one.load_id for one in tally.results),
+        runs=tuple(one.run_id for one in tally.results if one.run_id),
+        trace=trace,
+        notes=tuple(tally.notes),
+    )
+
+
+def _account(record: JobRecord, job: Job, *, strict: bool) -> None:
+    """Every row that was read reached a load, was left out by name, or got lost."""
+    lost, samples = job.tally.lost()
+    record.dropped = lost + sum(job.tally.named.values())
+    if not lost:
+        return
+    told = f"{lost:,} rows were read and reached no load: {', '.join(samples)}"
+    if strict:
+        record.status = "failed"
+        record.error = f"{told}. Name them with job.drop(rows, because=...)."
+        return
+    job.tally.named["lost in TRANSFORM"] = lost
+    job.tally.notes.append(told)

@@ -1,0 +1,104 @@
+"""What a job read, loaded and lost, row by row. Not for: running it (`job`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import polars as pl
+
+from penstock.loading.extract import Extract
+from penstock.model.batch import ROW, Malformed, file_of, record_of
+from penstock.model.result import LoadResult
+
+#: Rows shown of those that got lost.
+_SAMPLES = 3
+
+
+class Tally:
+    """The rows of one job: each that was read reaches a load, is dropped by name, or got lost.
+
+    Attributes:
+        extracted: Records that were read.
+        results: Of the loads, in order.
+        notes: What a person should know of the job.
+    """
+
+    def __init__(self) -> None:
+        self.extracted = 0
+        self.results: list[LoadResult] = []
+        self.notes: list[str] = []
+        self.named: dict[str, int] = {}
+        self._names: dict[int, str] = {}
+        self._read: list[pl.Series] = []
+        self._reached: list[pl.Series] = []
+        self._dropped: list[pl.Series] = []
+        self._malformed: dict[int, list[Malformed]] = {}
+        self._inputs = 0
+
+    @property
+    def next_input(self) -> int:
+        """The number of the next input that is read."""
+        return self._inputs
+
+    @property
+    def names(self) -> Mapping[int, str]:
+        """Number of an input, as in `_row` -> its name."""
+        return self._names
+
+    def took(self, found: Extract) -> pl.DataFrame:
+        """Book what was read; gives its frame."""
+        for number, name in enumerate(found.names, found.first):
+            self._names[number] = name
+        self._inputs = max(self._inputs, found.first + len(found.names))
+        self.extracted += found.frame.height + len(found.malformed) + found.filtered
+        self._read.append(found.frame.get_column(ROW))
+        if found.filtered:
+            self.drop_count("blank", found.filtered)
+        for one in found.malformed:
+            self._malformed.setdefault(file_of(one.row), []).append(one)
+        return found.frame
+
+    def malformed_of(self, frame: pl.DataFrame) -> list[Malformed]:
+        """Records of the inputs of these rows that never became rows; each is given once."""
+        inputs = set(frame.get_column(ROW).drop_nulls().unique().to_list()) if frame.height else ()
+        files = {file_of(row) for row in inputs} or set(self._malformed)
+        return [one for file in sorted(files) for one in self._malformed.pop(file, [])]
+
+    def reached(self, rows: pl.Series, result: LoadResult) -> None:
+        """Book a load, and the rows that it was given."""
+        self._reached.append(rows.drop_nulls())
+        self.results.append(result)
+
+    def drop(self, rows: pl.Series, because: str) -> None:
+        """Book rows that the job leaves out, and says why."""
+        self._dropped.append(rows)
+        self.drop_count(because, rows.len())
+
+    def drop_count(self, because: str, count: int) -> None:
+        """Book records that are left out."""
+        self.named[because] = self.named.get(because, 0) + count
+
+    def lost(self) -> tuple[int, list[str]]:
+        """Rows that were read and reached nothing; how many, and where the first ones stood."""
+        read = _all(self._read)
+        gone = read.filter(~read.is_in(_all([*self._reached, *self._dropped]).implode()))
+        unread = sum(map(len, self._malformed.values()))
+        samples = [
+            f"{self._names.get(file_of(row), '?')} record {record_of(row)}"
+            for row in gone.head(_SAMPLES).to_list()
+        ]
+        return gone.len() + unread, samples
+
+    def counts(self) -> dict[str, Any]:
+        """Of the loads: rows taken and refused."""
+        taken = refused = 0
+        for one in self.results:
+            taken += one.inserted + one.updated + one.unchanged + one.ignored
+            refused += one.quarantined
+        return {"loaded": taken, "rejected": refused}
+
+
+def _all(parts: list[pl.Series]) -> pl.Series:
+    empty = pl.Series(ROW, [], dtype=pl.Int64)
+    return pl.concat([empty, *(part.alias(ROW).cast(pl.Int64) for part in parts)]).unique()

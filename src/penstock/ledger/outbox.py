@@ -1,0 +1,103 @@
+"""Mails that wait to be sent, and what was mailed. Not for: writing or sending them."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from email.message import EmailMessage
+from typing import Any
+
+import psycopg
+
+from penstock.errors import PenstockError
+from penstock.postgres.encodings import holdable
+from penstock.postgres.queries import queries
+
+_SQL = queries("penstock.ledger.sql", "flows.sql")
+_ERROR_LENGTH = 1000
+
+
+def not_mailed(connection: psycopg.Connection[Any], loads: Sequence[str]) -> list[int]:
+    """Rejects that these loads met, that wait, and that nobody was mailed."""
+    rows = connection.execute(_SQL["not_mailed"], {"loads": list(loads)})
+    return [int(row[0]) for row in rows]
+
+
+def put(
+    connection: psycopg.Connection[Any],
+    run_id: str,
+    kind: str,
+    message: EmailMessage,
+    rejects: Sequence[int] = (),
+) -> None:
+    """Put a mail into the outbox, and mark the rejects that it tells as mailed, in one transaction.
+
+    Args:
+        connection: In autocommit.
+        run_id: The flow's run.
+        kind: `failure`, `rejects`, `recovered` or `mail`.
+        message: With recipients and a Message-ID, which stays the same however often it is sent.
+        rejects: Those that it tells.
+    """
+    with connection.transaction():
+        connection.execute(
+            _SQL["put_mail"],
+            {
+                "mail_id": str(uuid.uuid4()),
+                "run_id": run_id,
+                "kind": kind,
+                "subject": holdable(connection, str(message["Subject"])),
+                "recipients": [part.strip() for part in str(message["To"]).split(",")],
+                "message": message.as_bytes(),
+            },
+        )
+        if rejects:
+            connection.execute(_SQL["mark_mailed"], {"ids": list(rejects)})
+
+
+def send_due(
+    connection: psycopg.Connection[Any], send: Callable[[bytes], None]
+) -> tuple[int, list[str]]:
+    """Send what is due; what cannot be sent waits for the next time.
+
+    Args:
+        connection: In autocommit.
+        send: Sends a message's bytes; raises PenstockError where that fails.
+
+    Returns:
+        Mails sent, and why others were not.
+    """
+    sent, problems = 0, []
+    while True:
+        with connection.transaction():
+            due = connection.execute(_SQL["due_mails"]).fetchall()
+            for mail_id, message, _ in due:
+                try:
+                    send(bytes(message))
+                except PenstockError as error:
+                    problems.append(error.message)
+                    said = holdable(connection, error.message)[:_ERROR_LENGTH]
+                    connection.execute(_SQL["not_sent"], {"mail_id": mail_id, "error": said})
+                else:
+                    connection.execute(_SQL["sent"], {"mail_id": mail_id})
+                    sent += 1
+        if not due or problems:
+            return sent, problems
+
+
+def open_incident(
+    connection: psycopg.Connection[Any], flow: str, fingerprint: str, run_id: str
+) -> tuple[int, datetime, bool]:
+    """Book a problem: how often it came, since when, and whether it is to be told now."""
+    said = {"flow": flow, "fingerprint": fingerprint, "run_id": run_id}
+    row = connection.execute(_SQL["open_incident"], said).fetchone()
+    assert row is not None  # noqa: S101  the statement returns its row
+    return row[0], row[1], row[2]
+
+
+def close_incidents(
+    connection: psycopg.Connection[Any], flow: str
+) -> list[tuple[str, datetime, int]]:
+    """Close a flow's problems: fingerprint, since when, how often."""
+    return connection.execute(_SQL["close_incidents"], {"flow": flow}).fetchall()

@@ -1,0 +1,125 @@
+-- What flows do: their runs, jobs, locks and cursors.
+
+-- name: begin_run
+-- The run of a flow; its loads are runs of their own, and parts of it.
+insert into penstock.runs (run_id, kind, command, target, host, process, version)
+values (%(run_id)s, 'flow', %(command)s, %(target)s, %(host)s, %(process)s, %(version)s);
+
+-- name: finish_run
+update penstock.runs set status = %(status)s, finished_at = clock_timestamp(), error = %(error)s
+where run_id = %(run_id)s and status = 'running';
+
+-- name: holder
+-- Who holds the flow, and whether it was heard of lately.
+select run_id::text, host, process, since,
+       beat > clock_timestamp() - make_interval(secs => %(seconds)s) as alive
+from penstock.flow_locks where flow = %(flow)s;
+
+-- name: take
+-- The flow's lease, where nobody has it, its holder is not heard of any more, or is known dead.
+insert into penstock.flow_locks as l (flow, run_id, host, process)
+values (%(flow)s, %(run_id)s, %(host)s, %(process)s)
+on conflict (flow) do update
+set run_id = excluded.run_id, host = excluded.host, process = excluded.process,
+    since = clock_timestamp(), beat = clock_timestamp()
+where l.run_id is null or l.run_id = %(dead)s::uuid
+   or l.beat <= clock_timestamp() - make_interval(secs => %(seconds)s)
+returning 1;
+
+-- name: beat
+update penstock.flow_locks set beat = clock_timestamp()
+where flow = %(flow)s and run_id = %(run_id)s;
+
+-- name: give_back
+update penstock.flow_locks set run_id = null where flow = %(flow)s and run_id = %(run_id)s;
+
+-- name: close_interrupted
+-- Earlier runs of the flow that never ended: nobody holds the lease for them.
+with gone as (
+  update penstock.runs
+  set status = 'interrupted', finished_at = clock_timestamp(),
+      error = 'the process ended before the flow did'
+  where kind = 'flow' and command = %(flow)s and status = 'running' and run_id <> %(run_id)s
+  returning run_id)
+update penstock.jobs j set status = 'interrupted', finished_at = clock_timestamp()
+from gone where gone.run_id = j.run_id and j.status = 'running';
+
+-- name: begin_job
+insert into penstock.jobs (run_id, number, job, status, error)
+values (%(run_id)s, %(number)s, %(job)s, %(status)s, %(error)s)
+on conflict (run_id, number) do update
+set attempts = penstock.jobs.attempts + 1, status = excluded.status,
+    started_at = clock_timestamp(), error = excluded.error;
+
+-- name: finish_job
+update penstock.jobs
+set status = %(status)s, finished_at = clock_timestamp(), extracted = %(extracted)s,
+    loaded = %(loaded)s, rejected = %(rejected)s, dropped = %(dropped)s,
+    details = %(details)s, error = %(error)s
+where run_id = %(run_id)s and number = %(number)s;
+
+-- name: succeeded_jobs
+-- What an earlier run of the flow has done: a run that goes on with it leaves that out.
+select j.job from penstock.jobs j where j.run_id::text like %(run_id)s || '%%' and j.status = 'succeeded';
+
+-- name: last_success
+select max(finished_at) from penstock.runs
+where kind = 'flow' and command = %(flow)s and status = 'succeeded';
+
+-- name: cursor
+select value from penstock.cursors where flow = %(flow)s and name = %(name)s;
+
+-- name: move_cursor
+insert into penstock.cursors (flow, name, value, run_id)
+values (%(flow)s, %(name)s, %(value)s, %(run_id)s)
+on conflict (flow, name) do update
+set value = excluded.value, run_id = excluded.run_id, moved_at = clock_timestamp();
+
+-- name: part_of
+-- A load's run, and the job of the flow that made it.
+update penstock.runs set part_of = %(flow_run)s, job = %(job)s where run_id = any (%(runs)s::uuid[]);
+
+-- name: not_mailed
+-- Rejects of a flow's loads that nobody was told of by mail.
+select r.reject_id from penstock.rejects r
+where r.last_load = any (%(loads)s::uuid[]) and r.status = 'waiting' and r.mailed_at is null
+order by r.reject_id;
+
+-- name: mark_mailed
+update penstock.rejects set mailed_at = clock_timestamp() where reject_id = any (%(ids)s::bigint[]);
+
+-- name: put_mail
+insert into penstock.outbox (mail_id, run_id, kind, subject, recipients, message)
+values (%(mail_id)s, %(run_id)s, %(kind)s, %(subject)s, %(recipients)s, %(message)s);
+
+-- name: due_mails
+-- What waits to be sent, for one session at a time.
+select mail_id::text, message, attempts from penstock.outbox
+where sent_at is null and next_try <= clock_timestamp()
+order by created_at for update skip locked limit 50;
+
+-- name: sent
+update penstock.outbox set sent_at = clock_timestamp(), attempts = attempts + 1, error = null
+where mail_id = %(mail_id)s;
+
+-- name: not_sent
+-- Tried again after 1, 2, 4 ... minutes, at most an hour apart.
+update penstock.outbox
+set attempts = attempts + 1, error = %(error)s,
+    next_try = clock_timestamp() + least(interval '1 hour', interval '1 minute' * 2 ^ attempts)
+where mail_id = %(mail_id)s;
+
+-- name: open_incident
+-- One row as long as the problem lasts; tells whether it is to be told now.
+insert into penstock.incidents as i (flow, fingerprint, last_run, told_at)
+values (%(flow)s, %(fingerprint)s, %(run_id)s, clock_timestamp())
+on conflict (flow, fingerprint) where closed_at is null do update
+set times = i.times + 1, last_run = excluded.last_run,
+    told_at = case when i.told_at < clock_timestamp() - interval '1 day'
+                   then clock_timestamp() else i.told_at end
+returning times, opened_at, told_at >= statement_timestamp() as tell;
+
+-- name: close_incidents
+update penstock.incidents set closed_at = clock_timestamp()
+where flow = %(flow)s and closed_at is null
+returning fingerprint, opened_at, times;
