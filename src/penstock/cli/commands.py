@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from penstock.cli.clear import CLEAR_EXAMPLES, clear
-from penstock.cli.help import BOOKS, DATABASE, LOADING, Command, Group
+from penstock.cli.help import BOOKS, DATABASE, LOADING, PROJECT, Command, Group
 from penstock.cli.inspect import INSPECT_EXAMPLES, inspect
 from penstock.cli.ledger import (
     DOCTOR_EXAMPLES,
@@ -20,6 +20,14 @@ from penstock.cli.ledger import (
 from penstock.cli.load import LOAD_EXAMPLES, STAR_EXAMPLES, load, load_star
 from penstock.cli.new import new_app
 from penstock.cli.pg import pg_app
+from penstock.cli.project import (
+    RUN_EXAMPLES,
+    TEST_EXAMPLES,
+    config_app,
+    key_app,
+    run,
+    try_connections,
+)
 from penstock.cli.rejects import rejects_app
 from penstock.cli.replay import REPLAY_EXAMPLES, replay
 from penstock.cli.runs import runs_app
@@ -48,7 +56,13 @@ app.command("load", cls=Command, epilog=LOAD_EXAMPLES, rich_help_panel=LOADING)(
 app.command("load-star", cls=Command, epilog=STAR_EXAMPLES, rich_help_panel=LOADING)(load_star)
 app.command("inspect", cls=Command, epilog=INSPECT_EXAMPLES, rich_help_panel=LOADING)(inspect)
 app.command("clear", cls=Command, epilog=CLEAR_EXAMPLES, rich_help_panel=LOADING)(clear)
-app.add_typer(new_app, name="new", rich_help_panel=LOADING)
+app.add_typer(new_app, name="new", rich_help_panel=PROJECT)
+app.command("run", cls=Command, epilog=RUN_EXAMPLES, rich_help_panel=PROJECT)(run)
+app.command("test-connections", cls=Command, epilog=TEST_EXAMPLES, rich_help_panel=PROJECT)(
+    try_connections
+)
+app.add_typer(config_app, name="config", rich_help_panel=PROJECT)
+app.add_typer(key_app, name="key", rich_help_panel=PROJECT)
 rejects_app.command("replay", cls=Command, epilog=REPLAY_EXAMPLES)(replay)
 app.add_typer(rejects_app, name="rejects", rich_help_panel=BOOKS)
 app.add_typer(runs_app, name="runs", rich_help_panel=BOOKS)

@@ -10,7 +10,12 @@ from typing import Any
 from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 
 #: The panels of commands, in the order of their appearance.
-PANELS = LOADING, BOOKS, DATABASE = ("Loading", "The books", "The database")
+PANELS = LOADING, BOOKS, PROJECT, DATABASE = (
+    "Loading",
+    "The books",
+    "Projects",
+    "The database",
+)
 
 
 class Command(TyperCommand):

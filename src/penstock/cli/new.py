@@ -1,12 +1,15 @@
-"""`penstock new`: makes what a warehouse begins with. Not for: how (`penstock.loading`)."""
+"""`penstock new`: makes projects, jobs and dimensions. Not for: how (`scaffold`, `loading`)."""
 
 from __future__ import annotations
 
+import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from penstock.cli import answer
+from penstock.cli.connected import AsJson
 from penstock.cli.database import Dsn, database
 from penstock.cli.help import Command, Group
 from penstock.errors import UsageError
@@ -14,15 +17,81 @@ from penstock.errors import UsageError
 if TYPE_CHECKING:
     from datetime import date
 
-new_app = typer.Typer(cls=Group, no_args_is_help=True, help="Make what a warehouse begins with.")
+
+class _New(Group):
+    """`penstock new DIR` besides its commands: what is none of them is the folder of a project."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command; `project` where the first word is none."""
+        if args and args[0] not in self.commands:
+            args = ["project", *args]
+        return super().resolve_command(ctx, args)
+
+
+new_app = typer.Typer(
+    cls=_New,
+    no_args_is_help=True,
+    subcommand_metavar="DIR | COMMAND [ARGS]...",
+    help="Make a project that runs at once (penstock new DIR), or a part of one.",
+)
 dimension_app = typer.Typer(cls=Group, no_args_is_help=True, help="Make a dimension.")
 new_app.add_typer(dimension_app, name="dimension")
 
+PROJECT_EXAMPLES = """
+[bold]Examples[/bold]
+  penstock new shop
+  penstock new shop --ci github
+"""
+JOB_EXAMPLES = """
+[bold]Examples[/bold]
+  penstock new job offers
+"""
 _EXAMPLES = """
 [bold]Examples[/bold]
   penstock new dimension date --from 2020-01-01 --to 2030-12-31
   penstock new dimension date shop.dim_day --from 2024-01-01 --to 2024-12-31 --unknown
 """
+
+
+@new_app.command("project", cls=Command, epilog=PROJECT_EXAMPLES)
+def project(
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", show_default=False, help="It must be new or empty.")
+    ],
+    *,
+    ci: Annotated[
+        str | None,
+        typer.Option("--ci", metavar="WHERE", show_default=False, help="github or gitlab."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a project: configuration, a sample job with its map, their tests.
+
+    It runs at once, on its own PostgreSQL: cd DIR, then python main.py.
+    """
+    from penstock.scaffold.project import make_project
+
+    files = make_project(folder, ci=ci)
+    answer.say(f"Made {folder}: {len(files)} files. Next:", "bold")
+    answer.say(f"  cd {shlex.quote(str(folder))}")
+    answer.say("  python main.py")
+    if as_json:
+        answer.answer({"folder": str(folder), "files": [str(path) for path in files]})
+
+
+@new_app.command("job", cls=Command, epilog=JOB_EXAMPLES)
+def job(
+    name: Annotated[str, typer.Argument(metavar="NAME", show_default=False, help="Of the job.")],
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Make a job in this project, from the template."""
+    from penstock.scaffold.project import make_job
+
+    path = make_job(Path.cwd(), name)
+    answer.say(f"Made {path.relative_to(Path.cwd())}. Name it in main.py: etl.run({name})")
+    if as_json:
+        answer.answer({"file": str(path)})
 
 
 @dimension_app.command("date", cls=Command, epilog=_EXAMPLES)

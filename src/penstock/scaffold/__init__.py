@@ -1,0 +1,1 @@
+"""Drafts of projects, jobs and maps. Not for: running them (`flow`)."""
