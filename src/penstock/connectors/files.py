@@ -49,8 +49,8 @@ class Files:
         self.folder = root / self.settings.folder
 
     def where(self) -> str:
-        """The folder."""
-        return str(self.folder)
+        """The folder, as it is named in the settings."""
+        return self.settings.folder
 
     def find(self, pattern: str) -> list[Path]:
         """The files of a pattern, by name; `**` goes into folders below.
@@ -98,7 +98,8 @@ class Files:
         found = self.find("*")
         if not os.access(self.folder, os.R_OK | os.X_OK):
             raise self._refused("read")
-        return f"{len(found)} files in {self.folder}"
+        noun = "file" if len(found) == 1 else "files"
+        return f"{len(found)} {noun} in {self.settings.folder}"
 
     def _write(self) -> str:
         try:

@@ -307,7 +307,10 @@ class Etl:
         for note in result.notes:
             self.say(f"  {note}")
         for one in files:
-            self.say(f"  {one.rows:,} refused rows of {one.table}: {one.path}")
+            noun = "row" if one.rows == 1 else "rows"
+            self.say(
+                f"  {one.rows:,} refused {noun} of {one.table}: {one.path.relative_to(self.root)}"
+            )
 
     def _tell(self, files: Sequence[ErrorFile], to: str | None = None) -> None:
         fresh = [one for one in files if one.path not in self._told]
