@@ -27,6 +27,11 @@ LOADER_RIGHTS: Mapping[str, tuple[str, ...]] = {
     "loads": _WRITTEN,
     "rejects": _WRITTEN,
     "files": _WRITTEN,
+    "jobs": _WRITTEN,
+    "cursors": _WRITTEN,
+    "flow_locks": _WRITTEN,
+    "outbox": _WRITTEN,
+    "incidents": _WRITTEN,
 }
 _READ = ("SELECT",)
 

@@ -137,6 +137,11 @@ def test_a_replay_of_an_older_row_leaves_newer_ones_open(database: Database) -> 
 def older(shop: Database) -> None:
     """The ledger as the first revision had it, with a reject."""
     with shop.connect() as connection:
+        connection.execute(
+            "drop table penstock.jobs, penstock.cursors, penstock.flow_locks, penstock.outbox, "
+            "penstock.incidents; alter table penstock.rejects drop column mailed_at; "
+            "alter table penstock.runs drop column part_of, drop column job"
+        )
         connection.execute("alter table penstock.rejects drop column awaits_parent cascade")
         connection.execute("update penstock.alembic_version set version_num = '0001'")
         connection.execute(

@@ -26,8 +26,13 @@ WRITTEN = {"SELECT", "INSERT", "UPDATE"}
 LOADER = {
     "alembic_version": {"SELECT"},
     "balance": {"SELECT"},
+    "cursors": WRITTEN,
     "files": WRITTEN,
+    "flow_locks": WRITTEN,
+    "incidents": WRITTEN,
+    "jobs": WRITTEN,
     "loads": WRITTEN,
+    "outbox": WRITTEN,
     "rejects": WRITTEN,
     "runs": WRITTEN,
 }
