@@ -62,7 +62,7 @@ class TableBooks:
         """How people find a row that has no line."""
         if self.prepared.retry_of and self.prepared.replaying is not None:
             return f"reject #{self.prepared.replaying.held[row]}"
-        return f"row {record_of(row)}"
+        return f"row {self.prepared.origin(row)[1]}"
 
     def guard(self) -> None:
         """Hold the books against the user's guards.

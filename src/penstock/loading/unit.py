@@ -257,7 +257,7 @@ class Unit:
             load.books.spool.close()
             cause = error.error if isinstance(error, ServerRefusedRows) else error
             rows = sum(one.rows for one, _ in prepared.inputs if isinstance(one, RejectsInput))
-            self._books[-1] = TableBooks(prepared, prepared.reading, Spool(prepared.names))
+            self._books[-1] = TableBooks(prepared, prepared.reading, Spool(prepared.origin))
             self._books[-1].failed = not_tried(connection, rows, cause)
             return []
         return [load]
