@@ -149,7 +149,7 @@ class Recorder:
         reached = {one.prepared.load_id for one in books}
         away = f"not reached before the load of another table failed: {said}" if books else said
         kept += [
-            self._kept(TableBooks(one, self._options, Spool(one.names)), away)
+            self._kept(TableBooks(one, self._options, Spool(one.origin)), away)
             for one in tables
             if one.load_id not in reached
         ]
