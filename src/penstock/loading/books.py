@@ -14,6 +14,8 @@ from penstock.model.result import LoadResult, Waited
 
 #: `truncate` refuses to leave less than this share of the rows.
 _SHRINK = 0.5
+#: SQLSTATEs of texts that are no value of their column begin so (class 22, data exception).
+_UNREADABLE = "22"
 #: Reasons that the error of a failed load names.
 _REASONS = 8
 
@@ -145,11 +147,30 @@ class TableBooks:
             warnings=(
                 *self.prepared.warnings,
                 *self.filled.warnings,
+                *self._groupless(),
                 *([self.failed] if self.failed else []),
             ),
             dry_run=self._options.dry_run,
             ddl=self.prepared.ddl,
             waited=self._waited(),
+        )
+
+    def _groupless(self) -> tuple[str, ...]:
+        """Refused rows of which nobody can say to which group they belong."""
+        group = self.prepared.group
+        if group is None:
+            return ()
+        lost = self.spool.unsplit + sum(
+            one.rows
+            for one in self.spool.reasons()
+            if one.column == group.name and one.code.startswith(_UNREADABLE)
+        )
+        if not lost:
+            return ()
+        rows = "1 refused row has" if lost == 1 else f"{lost:,} refused rows have"
+        return (
+            f"{rows} no {group.name} that can be read: the rest of "
+            f"{'its group' if lost == 1 else 'their groups'} may have been loaded",
         )
 
     def _waited(self) -> Waited:

@@ -43,10 +43,12 @@ class Spool:
 
     Attributes:
         rows: How many there are.
+        unsplit: How many of them could not be split into fields.
     """
 
     def __init__(self, origin: Callable[[int], tuple[str, int]]) -> None:
         self.rows = 0
+        self.unsplit = 0
         self._origin = origin
         self._frames: list[pl.DataFrame] = []
         self._bytes = 0
@@ -60,6 +62,7 @@ class Spool:
             return
         frame = frame.select(pl.col(name).cast(dtype) for name, dtype in SCHEMA.items())
         self.rows += frame.height
+        self.unsplit += frame.get_column("values").null_count()
         self._count(frame)
         self._frames.append(frame)
         self._bytes += int(frame.estimated_size())

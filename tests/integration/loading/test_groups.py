@@ -239,6 +239,9 @@ def test_rows_without_a_readable_group_stand_for_themselves(
     result = load_table(database.engine(), tmp_path / "t.csv", group="g", max_rejects="all")
     assert ask(database, "select id from t order by 1") == [(2,), (4,), (6,)]
     assert (result.quarantined, result.balanced) == (3, True)
+    assert result.warnings[-1] == (
+        "2 refused rows have no g that can be read: the rest of their groups may have been loaded"
+    )
 
 
 @pytest.mark.parametrize("mode", ["append", "insert_new", "upsert", "sync", "truncate"])
