@@ -129,7 +129,8 @@ def replay(
         _say(told[0])
     if flags.as_json:
         answer.answer(_as_object(told[0], seconds))
-    raise typer.Exit(exit_code(results, flags))
+    left = "unsplit" in told[0].skipped.values() and not flags.rejects_ok
+    raise typer.Exit(answer.QUARANTINED if left else exit_code(results, flags))
 
 
 def _say(result: ReplayResult) -> None:

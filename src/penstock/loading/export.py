@@ -27,6 +27,7 @@ from penstock.ledger import quarantine
 from penstock.ledger.quarantine import Selection, texts_of
 from penstock.model.batch import ROW
 from penstock.model.table import TableName
+from penstock.postgres.catalog import read_spec
 
 #: How a spreadsheet takes a field for a formula (OWASP "CSV Injection"), after any apostrophes:
 #: our own apostrophe in front then means one thing only, and taking it away gives the value back.
@@ -134,8 +135,9 @@ def export_rejects(connection: psycopg.Connection[Any], path: str | Path, what: 
         # The columns are asked for first: they must be those of the rows that come after.
         connection.execute("set transaction isolation level repeatable read, read only")
         found = quarantine.layouts(connection, what)
+        names = _merged(one.names for one in found if one.names is not None)
         layout = _Layout(
-            names=_merged(one.names for one in found if one.names is not None),
+            names=names or _to_fill_in(connection, {one.table for one in found}),
             tables=len({one.table for one in found}),
             with_raw=any(one.names is None for one in found),
         )
@@ -152,6 +154,17 @@ def export_rejects(connection: psycopg.Connection[Any], path: str | Path, what: 
             for one in quarantine.stream(connection, what)
         )
         return _write(Path(path), layout, rows)
+
+
+def _to_fill_in(connection: psycopg.Connection[Any], tables: set[TableName]) -> tuple[str, ...]:
+    """Columns of the table, where no record could be split: a person fills them in."""
+    if len(tables) != 1:
+        return ()
+    try:
+        spec = read_spec(connection, next(iter(tables)))
+    except UsageError:  # it is not there any more
+        return ()
+    return tuple(column.name for column in spec.columns if not column.generated)
 
 
 def export_spools(path: str | Path, parts: Sequence[SpoolPart]) -> int:

@@ -103,3 +103,33 @@ def test_a_file_that_is_not_there_is_no_wrong_use(shop: Database, refused: Path)
     said = penstock(refused, "rejects", "replay", "nowhere.csv", "--dsn", shop.url)
     assert said.returncode == 1
     assert "there is no such file" in said.stderr
+
+
+def test_records_without_fields_are_exported_with_columns_to_fill_in(
+    shop: Database, folder: Path
+) -> None:
+    penstock(folder, "load", "customers.csv", "--dsn", shop.url)
+    (folder / "more.csv").write_text("order_id,customer_id,amount\n21,1,5,9\n22,1,5\n")
+    words = ("load", "more.csv", "orders", "--max-rejects", "all", "--dsn", shop.url)
+    assert penstock(folder, *words).returncode == 3
+    as_it_came = penstock(folder, "rejects", "replay", "--table", "orders", "--dsn", shop.url)
+    assert as_it_came.returncode == 3, "a row that was named waits still"
+    assert "without fields yet" in as_it_came.stderr
+
+    penstock(folder, "rejects", "export", "raw.csv", "orders", "--dsn", shop.url)
+    with (folder / "raw.csv").open(encoding="utf-8-sig", newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert [name for name in row if not name.startswith("_")] == [
+        "order_id",
+        "customer_id",
+        "amount",
+    ]
+    untouched = penstock(folder, "rejects", "replay", "raw.csv", "--dsn", shop.url)
+    assert (untouched.returncode, counted(shop, "orders")) == (3, 1)
+    filled = row | {"order_id": "21", "customer_id": "1", "amount": "5"}
+    with (folder / "raw.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(row))
+        writer.writeheader()
+        writer.writerow(filled)
+    assert penstock(folder, "rejects", "replay", "raw.csv", "--dsn", shop.url).returncode == 0
+    assert counted(shop, "orders") == 2
