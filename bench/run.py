@@ -111,7 +111,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--rows", type=int, help="of the usual load; the big one has ten times")
     parser.add_argument("--rounds", type=int, help="at least 5 for figures that mean something")
     parser.add_argument("--only", metavar="NAME,...", help="contestants or groups")
-    parser.add_argument("--write", action="store_true", help="write results.md in spite of --only")
+    parser.add_argument("--write", action="store_true", help="write a section in spite of --only")
     given = parser.parse_args(arguments)
     rows = given.rows or (100_000 if given.quick else 1_000_000)
     rounds = given.rounds or (2 if given.quick else 5)
@@ -134,7 +134,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             for count in {rows * MANY, min(rows * MANY, SHEET)}:
                 formats_of(here, files_of(DATA, count))
         measured = measure(here, chosen, rounds)
-    text = results.section(here.said, SETTINGS, measured, rounds=rounds)
+    # Groups that are measured apart have sections of their own: one does not replace the others'.
+    said = here.said + (f": {given.only.replace(',', ', ')}" if given.only else "")
+    text = results.section(said, SETTINGS, measured, rounds=rounds)
     print(text)
     if given.quick or (given.only and not given.write):
         _say("Not the whole of it: bench/results.md stays as it is.")
