@@ -100,6 +100,18 @@ def test_a_password_can_be_encrypted_on_the_first_day(shop: Path) -> None:
     assert (lost.returncode, "there is no key for shop" in lost.stderr) == (2, True)
 
 
+def test_what_comes_from_a_place_of_secrets_is_not_shown(shop: Path) -> None:
+    (shop / "token").write_text("geheim\n")
+    config = (shop / "config.py").read_text()
+    added = '"crm": {"private": "file:token"},\n    "drops"'
+    (shop / "config.py").write_text(config.replace('"drops"', added, 1))
+    shown = penstock(shop, "config", "show", "--json")
+    assert shown.returncode == 0, shown.stderr
+    assert "geheim" not in shown.stdout + shown.stderr
+    values = {one["name"]: one["value"] for one in json.loads(shown.stdout)["settings"]}
+    assert values["crm.private"] == "***"
+
+
 def test_a_folder_with_something_in_it_is_left_alone(shop: Path) -> None:
     said = penstock(shop.parent, "new", "shop")
     assert said.returncode == 2

@@ -139,11 +139,11 @@ def try_connections(*, env: Env = None, folder: Folder = Path(), as_json: AsJson
 def show(*, env: Env = None, folder: Folder = Path(), as_json: AsJson = False) -> None:
     """Show the settings that hold, and where each came from; secrets are masked."""
     environment = _environment(env, folder)
-    settings = list(_flat(environment))
+    settings = [(path, _shown(environment, path, value)) for path, value in _flat(environment)]
     answer.say(f"{environment.project}, {environment.name}", "bold")
     width = max((len(path) for path, _ in settings), default=0)
     for path, value in settings:
-        answer.say(f"{path:<{width}}  {value!s}  ({environment.origins.get(path, 'static')})")
+        answer.say(f"{path:<{width}}  {value}  ({environment.origins.get(path, 'static')})")
     for warning in environment.warnings:
         answer.say(f"warning: {warning}", "yellow")
     if as_json:
@@ -151,7 +151,7 @@ def show(*, env: Env = None, folder: Folder = Path(), as_json: AsJson = False) -
             {
                 "environment": environment.name,
                 "settings": [
-                    {"name": path, "value": str(value), "from": environment.origins.get(path, "")}
+                    {"name": path, "value": value, "from": environment.origins.get(path, "")}
                     for path, value in settings
                 ],
             }
@@ -220,6 +220,12 @@ def _flat(value: Any, path: str = "") -> Any:
             yield from _flat(one, here)
         else:
             yield here, one
+
+
+def _shown(environment: Environment, path: str, value: Any) -> str:
+    """A setting for people: what came from a place of secrets is one, whatever its name."""
+    origin = environment.origins.get(path, "")
+    return "***" if origin.startswith(("file:", "keyring:", "vault:")) else str(value)
 
 
 def _show(one: Tried) -> None:
