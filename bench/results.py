@@ -27,14 +27,18 @@ round begins with another one. Before each run the tables are emptied and a chec
 after each, the rows in the table are counted. Ratios are those of medians. The package has its
 byte code, as pip leaves it. What is there for its memory alone is run once.
 
-Where the time of the missed goals goes, on these two cores: a whole process pays about half a
+Where the time of the missed goals goes, on these two cores: a whole process pays some tenths of a
 second for Python and its imports, which a million rows do not spread thin. Within the load the
 client (read, check, encode) and the server (COPY) keep both cores busy at once, so that only less
 work per row helps; then come the keys, built again and checked (a fifth of the load), and
 ANALYZE. No check was given up for a number. A load above `--max-lock` reads and checks everything
 before it locks, and pays for that by not overlapping with the server. The modes that go by a key
 add one join of all rows with the table, on one core of the server: temporary tables are not
-scanned in parallel. `scd2` arranges versions besides, and `sync` looks for what is gone.
+scanned in parallel. `sync` finds what is gone in the same join; `scd2` arranges versions besides.
+
+The machine is shared, and a load that keeps two cores busy feels it more than a bare copy that
+keeps one: in an earlier run of the same day the load itself took 1.80 times a bare copy instead of
+2.07, and no cause was found in what changed on its way since.
 """
 _SECTION = re.compile(r"(?m)^(?=## PostgreSQL )")
 _PACKAGES = ("penstock", "polars", "psycopg", "sqlalchemy", "pandas", "dlt", "pyarrow")
