@@ -145,15 +145,15 @@ class Etl:
                 continue
             result = self._skipped(name, broken) if broken else self._run(one, name)
             results.append(result)
+            self._results.append(result)
             if result.runs:
                 flows.part_of(ledger, self._flow, name, result.runs)
             caught = catch(ledger, self.root, self.run_id, result)
             files += caught
+            self._files += caught
             self._show(result, caught)
             if result.failed and not broken:
                 broken = name
-        self._results += results
-        self._files += files
         if mail:
             self._tell(files)
         return Outcome(tuple(results), tuple(files))
@@ -213,6 +213,11 @@ class Etl:
 
     # What they need -----------------------------------------------------------------------------
 
+    def finish(self) -> None:
+        """End a run that was begun and that the flow did not end."""
+        if self._ledger is not None and not self._ended:
+            self.end()
+
     def abandon(self, error: BaseException) -> None:
         """Close the run after an error in the flow itself."""
         if self._ledger is None or self._ended:
@@ -221,6 +226,7 @@ class Etl:
         if isinstance(error, KeyboardInterrupt):
             said = "interrupted by Ctrl-C"
         with suppress(psycopg.Error, PenstockError):
+            self._tell(self._files)  # what jobs before it refused is told all the same
             told = telling.Telling(self._ledger, self._mailer(), self._flow, self.env)
             if not isinstance(error, KeyboardInterrupt):
                 told.failure(said, self._results)

@@ -41,12 +41,10 @@ class Loaded:
     Attributes:
         result: The books of the load.
         table: Where to, as the job named it.
-        connection: By which connector.
     """
 
     result: LoadResult
     table: str
-    connection: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +67,12 @@ class Job:
     Attributes:
         name: Of its module.
         env: The environment's settings.
-        only: Keys to which an ad-hoc start is limited; None: everything.
         dry_run: True: loads are rolled back after they succeeded.
     """
 
     name: str
     env: Environment
     connectors: Mapping[str, Connector] = field(repr=False)
-    only: frozenset[str] | None = None
     dry_run: bool = False
     tally: Tally = field(default_factory=Tally, repr=False)
     caught: list[Caught] = field(default_factory=list, repr=False)
@@ -180,7 +176,7 @@ class Connection:
             raise UsageError(f"{self.connector.name} is no PostgreSQL database: nothing to load to")
         tally = self._job.tally
         if ROW not in frame.columns:
-            tally.notes.append(f"{table}: aggregated {tally.extracted:,} -> {frame.height:,}")
+            tally.aggregated(table, frame.height)
             frame = frame.with_columns(pl.lit(None, dtype=pl.Int64).alias(ROW))
         lost = tally.malformed_of(frame)
         rows, faults = frame.get_column(ROW), None
@@ -195,7 +191,7 @@ class Connection:
             options["dry_run"] = True
         result = load_table(self.connector.conninfo(), source, table, **options)
         tally.reached(rows, result)
-        return Loaded(result, table, self.connector.name)
+        return Loaded(result, table)
 
     def _bound(
         self, transform: Map, frame: pl.DataFrame, table: str, options: Mapping[str, Any]

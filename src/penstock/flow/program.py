@@ -27,6 +27,10 @@ class Program(Protocol):
         """Close the run after an error in the flow itself."""
         ...
 
+    def finish(self) -> None:
+        """End a run that the flow itself did not end."""
+        ...
+
 
 def run_program(
     make: Callable[..., Program],
@@ -73,9 +77,10 @@ def _run(
         etl.abandon(error)
         print("Interrupted.", file=sys.stderr)  # noqa: T201
         return _INTERRUPTED
-    except BaseException as error:
+    except BaseException as error:  # whatever it is, the run is closed, and the error raised
         etl.abandon(error)
         raise
+    etl.finish()
     return etl.exit_code
 
 

@@ -70,6 +70,11 @@ class Tally:
         self._reached.append(rows.drop_nulls())
         self.results.append(result)
 
+    def aggregated(self, table: str, rows: int) -> None:
+        """Book rows that were made of all that was read so far, and have no origin of their own."""
+        self.notes.append(f"{table}: aggregated {self.extracted:,} -> {rows:,}")
+        self._reached += self._read
+
     def drop(self, rows: pl.Series, because: str) -> None:
         """Book rows that the job leaves out, and says why."""
         self._dropped.append(rows)

@@ -98,7 +98,9 @@ def load_config(folder: Path) -> Mapping[str, Any]:
         sys.path.insert(0, str(folder))  # for `custom`, as with `python main.py`
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (
+        Exception
+    ) as error:  # the project's own code may raise anything: it is told, with the place
         raise UsageError(f"{path}: {type(error).__name__}: {error}") from error
     env = getattr(module, "env", None)
     if not isinstance(env, Mapping):

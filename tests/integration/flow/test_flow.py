@@ -263,6 +263,56 @@ def test_lost_rows_fail_a_strict_flow(project: Project, tmp_path: Path) -> None:
     assert "2 rows were read and reached no load" in result.record.error
 
 
+def test_rows_that_were_aggregated_are_not_lost(
+    project: Project, database: Database, tmp_path: Path
+) -> None:
+    drop(tmp_path, "customers.csv", "id,name\n1,Ann\n1,Ann\n2,Bob\n")
+
+    def sums(job: Job) -> None:
+        found = job.connect("drops").read("*.csv")
+        made = found.group_by("id", maintain_order=True).agg(pl.col("name").first())
+        job.connect("warehouse").load(made, "customers")
+
+    etl = project(env={"strict": True})
+    etl.start()
+    (result,) = etl.run(sums).results
+    assert etl.end() == 0, result.record.error
+    assert (result.record.extracted, result.record.loaded, result.record.dropped) == (3, 2, 0)
+    assert result.notes == ("customers: aggregated 3 -> 2",)
+
+
+def test_what_was_refused_before_ctrl_c_is_told(
+    project: Project, database: Database, mailbox: Mailbox, tmp_path: Path
+) -> None:
+    drop(tmp_path, "customers.csv", "id,name\nx,Eve\n1,Ann\n")
+
+    def stopped(job: Job) -> None:
+        raise KeyboardInterrupt
+
+    etl = project()
+    etl.start()
+    with pytest.raises(KeyboardInterrupt) as caught:
+        etl.run(customers, stopped)
+    etl.abandon(caught.value)
+    assert [str(one["Subject"]) for one in mailbox.messages] == ["[shop/main dev] 1 row refused"]
+    assert rows(database, "select status from penstock.runs where kind = 'flow'") == [
+        ("interrupted",)
+    ]
+
+
+def test_a_flow_that_forgets_its_end_is_ended(
+    project: Project, database: Database, tmp_path: Path
+) -> None:
+    drop(tmp_path, "customers.csv", "id,name\nx,Eve\n1,Ann\n")
+    etl = project()
+    etl.start()
+    etl.run(customers)
+    etl.finish()
+    assert etl.exit_code == 3
+    etl.finish()
+    assert rows(database, "select run_id from penstock.flow_locks") == [(None,)]
+
+
 def test_a_dry_run_changes_nothing_and_mails_nothing(
     project: Project, database: Database, mailbox: Mailbox, tmp_path: Path
 ) -> None:
