@@ -44,14 +44,11 @@ from penstock.postgres.catalog import read_spec
 from penstock.postgres.constraints.fingerprint import compare, fingerprint
 from penstock.postgres.constraints.plan import ConstraintPlan, read_plan
 from penstock.postgres.encodings import encoding_of
-from penstock.postgres.names import qualified
 from penstock.postgres.offenders import Stage, may_alter
 from penstock.postgres.rows import has_rows
 from penstock.postgres.sequences import advance
+from penstock.postgres.statistics import analyze, worth_analyzing
 
-#: Rows after which the planner's statistics are renewed before COMMIT: autovacuum comes a minute
-#: later, and a plan made for the old contents can be very slow.
-_ANALYZE_FROM = 10_000
 #: Modes that bring a row also where the table had one with its key.
 _BRING = (LoadMode.UPSERT, LoadMode.SYNC, LoadMode.REPLACE_RANGE)
 #: Modes in which the last row with a key counts.
@@ -393,7 +390,7 @@ class TableLoad:
         columns = [column.name for column in self.prepared.inputs[0][1].columns]
         if self.books.filled.inserted and not self._options.dry_run:
             advance(connection, spec, columns)
-        changed = self.books.filled.inserted + self.books.filled.updated
-        if changed >= _ANALYZE_FROM and spec.owned:
+        filled = self.books.filled
+        if worth_analyzing(connection, spec, filled.inserted, filled.updated):
             self._observer.step(Step.ANALYZE, str(spec.name))
-            connection.execute(sql.SQL("analyze {}").format(qualified(spec.name)))
+            analyze(connection, spec)

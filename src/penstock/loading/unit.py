@@ -216,6 +216,9 @@ class Unit:
             load.verify()
         self._observer.step(Step.REJECTS)
         self._recorder.write_rejects(connection, loads)
+        for books in self._books:
+            for stage in books.filled.stages:
+                stage.drop()
         self._observer.step(Step.BOOKS)
         own = [books for books in self._books if not books.prepared.retry_of]
         alone = len(own) == 1

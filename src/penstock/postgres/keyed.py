@@ -18,6 +18,7 @@ from penstock.model.table import Column, Key, TableSpec
 from penstock.postgres.names import listed, qualified
 from penstock.postgres.offenders import Stage, same_value
 from penstock.postgres.staging import OVERTAKEN, ROW_COLUMN
+from penstock.postgres.unlogged import TEMPORARY, Place, in_parallel
 
 _NEW = sql.Identifier("penstock_new")
 
@@ -68,6 +69,7 @@ class KeyedStage(Stage):
         key: A unique key of the target, all of its columns supplied.
         update: False: rows whose key is there are left alone.
         revive: Column -> the value that marks a row as gone; a row that comes gets the default.
+        place: Where its tables lie.
 
     Attributes:
         inserted: Rows that `insert_new` inserted at last.
@@ -85,8 +87,9 @@ class KeyedStage(Stage):
         key: Key,
         update: bool,
         revive: Mapping[str, Any] | None = None,
+        place: Place = TEMPORARY,
     ) -> None:
-        super().__init__(connection, spec, columns, number)
+        super().__init__(connection, spec, columns, number, place=place)
         self.key = key
         self.in_turn = False
         self._revive = dict(revive or {})
@@ -107,34 +110,35 @@ class KeyedStage(Stage):
                 or not, and for which this holds: their keys, with NULL for new or not.
         """
         self._run(sql.SQL("drop table if exists {}").format(self.delta))
+        live = self._live_now()
         first = sql.Identifier("t", self.key.columns[0])
         none = sql.SQL("s.{} is null").format(sql.Identifier(ROW_COLUMN))
-        comes = sql.SQL("{} and ({} is null or {})").format(self._live(), first, self._differs())
+        comes = sql.SQL("{} and ({} is null or {})").format(live, first, self._differs())
         if gone is not None:  # one join of all rows instead of two
             comes = sql.SQL("{none} and ({gone}) or not ({none}) and {comes}").format(
                 none=none, gone=gone, comes=comes
             )
-        self._run(
-            sql.SQL(
-                "create temporary table {delta} on commit drop as "
-                "select {values}, s.{row}, case when not ({none}) then {first} is null end "
-                "as {new} from {stage} s {join} join {target} t on {same_key} where {comes}"
-            ).format(
-                delta=self.delta,
-                values=sql.SQL(", ").join(
-                    self._listed(column, gone=gone is not None) for column in self.columns
-                ),
-                row=sql.Identifier(ROW_COLUMN),
-                none=none,
-                first=first,
-                new=_NEW,
-                stage=self.table,
-                join=sql.SQL("left" if gone is None else "full"),
-                target=qualified(self.spec.name),
-                same_key=self._same_key(),
-                comes=comes,
-            )
+        made = sql.SQL(
+            "create temporary table {delta} on commit drop as "
+            "select {values}, s.{row}, case when not ({none}) then {first} is null end "
+            "as {new} from {stage} s {join} join {target} t on {same_key} where {comes}"
+        ).format(
+            delta=self.delta,
+            values=sql.SQL(", ").join(
+                self._listed(column, gone=gone is not None) for column in self.columns
+            ),
+            row=sql.Identifier(ROW_COLUMN),
+            none=none,
+            first=first,
+            new=_NEW,
+            stage=self.table,
+            join=sql.SQL("left" if gone is None else "full"),
+            target=qualified(self.spec.name),
+            same_key=self._same_key(),
+            comes=comes,
         )
+        with in_parallel(self._connection, self.place):
+            self._run(made)
         row = self._connection.execute(
             sql.SQL(
                 "select count(*) filter (where {0}), count(*) filter (where not {0}), "

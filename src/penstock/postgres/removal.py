@@ -48,6 +48,7 @@ class Removal:
         self._gone = sql.Identifier("pg_temp", f"penstock_gone_{stage.number}")
         self._fallen = sql.Identifier("pg_temp", f"penstock_fallen_{stage.number}")
         self._group: Column | None = None
+        self._any_kept = False
 
     def keep(self, keys: Iterable[pl.DataFrame]) -> None:
         """Stage keys of rows that came and were refused: they stay."""
@@ -66,6 +67,7 @@ class Removal:
         pieces.append(encoder.finish())
         taken = copy_in(self._connection, self._kept, names, encoder.options, pieces)
         compare_count(spec.name, rows, taken)
+        self._any_kept = rows > 0
 
     def keep_groups(self, column: Column, groups: Iterable[pl.Series]) -> None:
         """Stage groups of rows of which one was refused: what the table has of them stays.
@@ -125,8 +127,10 @@ class Removal:
 
     def may_go(self) -> sql.Composed:
         """Of a row `t` of the target: it goes, unless the stage has its key."""
-        absent = sql.SQL("not exists (select from {} s where {})")
-        parts = [self._within(), absent.format(self._kept, self._pairs()), self._stands()]
+        parts = [self._within(), self._stands()]
+        if self._any_kept:
+            absent = sql.SQL("not exists (select from {} s where {})")
+            parts.append(absent.format(self._kept, self._pairs()))
         for name in self._nullable():
             parts.append(sql.SQL("t.{} is not null").format(sql.Identifier(name)))
         return sql.SQL(" and ").join(parts)

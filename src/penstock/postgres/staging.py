@@ -1,7 +1,7 @@
 """A staging table of one load, and the list of its rows that are not to be inserted.
 
-Not for: finding those rows (`offenders`). The table is temporary: it goes with the
-transaction, whatever happens. Rows that are not to be inserted are listed beside it, with why.
+Not for: finding those rows (`offenders`). The table goes with the transaction, whatever happens.
+Rows that are not to be inserted are listed beside it, with why.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from psycopg import sql
 from penstock.model.table import Column, ForeignKey, TableSpec
 from penstock.postgres.judged import has_grammar
 from penstock.postgres.names import listed, qualified
+from penstock.postgres.unlogged import TEMPORARY, Place
 
 #: Carries `_row`; the name is ours alone, a target may have a column `_row`.
 ROW_COLUMN = "penstock_row"
@@ -35,6 +36,7 @@ class StagingTable:
         spec: The target.
         columns: Target columns that the input supplies, in the order of the COPY.
         number: Tells several stages of one transaction apart.
+        place: Where its tables lie.
 
     Attributes:
         rows: Those that were copied into it; whoever copies says so.
@@ -46,13 +48,17 @@ class StagingTable:
         spec: TableSpec,
         columns: Sequence[Column],
         number: int = 0,
+        *,
+        place: Place = TEMPORARY,
     ) -> None:
         self.spec = spec
         self.columns = tuple(columns)
         self.number = number
         self.rows = 0
-        self.table = sql.Identifier("pg_temp", f"penstock_stage_{number}")
-        self.bad = sql.Identifier("pg_temp", f"penstock_bad_{number}")
+        self.place = place
+        self.table = place.named(f"stage_{number}")
+        self.bad = place.named(f"bad_{number}")
+        self._made: list[sql.Identifier] = []
         self._connection = connection
 
     def create(self) -> None:
@@ -60,19 +66,28 @@ class StagingTable:
         fields = [
             sql.SQL("{} {}").format(sql.Identifier(c.name), self._type(c)) for c in self.columns
         ]
-        self._run(
-            sql.SQL("create temporary table {} ({} bigint not null, {}) on commit drop").format(
-                self.table,
-                sql.Identifier(ROW_COLUMN),
-                sql.SQL(", ").join(fields),
-            )
+        self._make(
+            self.table,
+            sql.SQL("({} bigint not null, {})").format(
+                sql.Identifier(ROW_COLUMN), sql.SQL(", ").join(fields)
+            ),
         )
-        self._run(
+        self._make(
+            self.bad,
             sql.SQL(
-                "create temporary table {} (row bigint not null, col text, code text not null, "
-                "other bigint, message text) on commit drop"
-            ).format(self.bad)
+                "(row bigint not null, col text, code text not null, other bigint, message text)"
+            ),
         )
+
+    def _make(self, table: sql.Identifier, columns: sql.Composable) -> None:
+        self._run(self.place.create(table, columns))
+        self._made.append(table)
+
+    def drop(self) -> None:
+        """Drop what the end of the transaction would not; nothing reads the stage any more."""
+        if self.place.unlogged and self._made:
+            self._run(sql.SQL("drop table {}").format(sql.SQL(", ").join(self._made)))
+        self._made = []
 
     def _type(self, column: Column) -> sql.Composable:
         # A domain's own checks must not stop the COPY. The names are format_type's.
@@ -189,6 +204,13 @@ class StagingTable:
         return sql.SQL("not exists (select from {} b where b.row = s.{})").format(
             self.bad, sql.Identifier(ROW_COLUMN)
         )
+
+    def _live_now(self) -> sql.Composable:
+        """As `_live`, for a statement that is planned now: no join where nothing is listed."""
+        row = self._connection.execute(
+            sql.SQL("select exists (select from {})").format(self.bad)
+        ).fetchone()
+        return self._live() if row is not None and row[0] else sql.SQL("true")
 
     def _complete(self, columns: Sequence[str]) -> sql.Composed:
         return sql.SQL(" and ").join(

@@ -16,6 +16,7 @@ from penstock.model.table import Column, Key, TableSpec
 from penstock.postgres.keyed import KeyedStage
 from penstock.postgres.names import listed, qualified
 from penstock.postgres.staging import ROW_COLUMN
+from penstock.postgres.unlogged import TEMPORARY, Place, in_parallel
 
 FROM, TO, CURRENT = "valid_from", "valid_to", "is_current"
 _SIGN, _NEW, _EFFECT = (sql.Identifier(f"penstock_{name}") for name in ("sign", "is_new", "effect"))
@@ -31,6 +32,7 @@ class VersionStage(KeyedStage):
         number: Tells several stages of one transaction apart.
         key: What a version is a version of.
         overwritten: Columns that are the same in all versions (type 1).
+        place: Where its tables lie.
 
     Attributes:
         closed: Versions that `apply` ended or shortened.
@@ -46,8 +48,9 @@ class VersionStage(KeyedStage):
         *,
         key: Key,
         overwritten: Sequence[str],
+        place: Place = TEMPORARY,
     ) -> None:
-        super().__init__(connection, spec, columns, number, key=key, update=True)
+        super().__init__(connection, spec, columns, number, key=key, update=True, place=place)
         self.closed = 0
         self.unchanged = 0
         self._dated = any(column.name == FROM for column in columns)
@@ -71,25 +74,29 @@ class VersionStage(KeyedStage):
         taken = sql.SQL("distinct {}").format(listed(self.key.columns, "s"))
         if not self._dated:
             taken = listed([*(column.name for column in self.columns), ROW_COLUMN], "s")
-        keys = self._run(
-            sql.SQL(
-                "create temporary table {delta} on commit drop as "
-                "select {taken} from {stage} s left join {target} t on {same_key} "
-                "and t.{since} <= {date} and (t.{until} is null or {date} < t.{until}) "
-                "where {live} and (t.{since} is null or {differs})"
-            ).format(
-                delta=self.delta,
-                taken=taken,
-                stage=self.table,
-                target=qualified(self.spec.name),
-                same_key=self._same_key(),
-                since=sql.Identifier(FROM),
-                until=sql.Identifier(TO),
-                date=self._date(),
-                live=self._live(),
-                differs=self._differs(),
-            )
+        compared = sql.SQL(
+            "create temporary table {delta} on commit drop as "
+            "select {taken} from {stage} s left join {target} t on {same_key} "
+            "and t.{since} <= {date} and (t.{until} is null or {date} < t.{until}) "
+            "where {live} and (t.{since} is null or {differs})"
+        ).format(
+            delta=self.delta,
+            taken=taken,
+            stage=self.table,
+            target=qualified(self.spec.name),
+            same_key=self._same_key(),
+            since=sql.Identifier(FROM),
+            until=sql.Identifier(TO),
+            date=self._date(),
+            live=self._live_now(),
+            differs=self._differs(),
         )
+        with in_parallel(self._connection, self.place):
+            keys = self._run(compared)
+        if not self._dated:
+            staged, ignored, refused = self.counts()
+            self.unchanged = staged - ignored - refused - keys
+            return keys
         self.unchanged = self._count(
             sql.SQL("{} s where {} and not exists (select from {} t where {})").format(
                 self.table, self._live(), self.delta, self._same_key()

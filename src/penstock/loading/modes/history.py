@@ -31,6 +31,7 @@ class HistoryFilling(KeyedFilling):
             next_stage(),
             key=self.key,
             overwritten=self.options.type1,
+            place=self._place(),
         )
 
     def _look_at_keys(self, stage: Stage) -> None:

@@ -18,6 +18,7 @@ from penstock.postgres.deferred import make_immediate
 from penstock.postgres.keyed import Difference, KeyedStage
 from penstock.postgres.locks import lock_out_writers
 from penstock.postgres.offenders import Stage
+from penstock.postgres.unlogged import Place, place_for
 
 #: Times that other writers may come between the difference and the writing, before they are
 #: locked out.
@@ -54,12 +55,17 @@ class KeyedFilling(Filling):
         self._check(stage)
         self.observer.step(Step.COMPARE, str(self.prepared.spec.name))
         live, _ = self._insert(stage, filled)
-        filled.notes.append(f"staged, compared by {', '.join(self.key.columns)}")
+        how = "staged unlogged" if stage.place.unlogged else "staged"
+        filled.notes.append(f"{how}, compared by {', '.join(self.key.columns)}")
         self._book(filled, stage, live)
         return filled
 
     def _judge(self, stage: KeyedStage) -> None:
         """What a mode demands of rows, besides a key."""
+
+    def _place(self) -> Place:
+        size = sum(one.size for one, _ in self.prepared.inputs)
+        return place_for(self.connection, self.prepared.spec.name.schema, size)
 
     def _stage(self) -> KeyedStage:
         return KeyedStage(
@@ -70,6 +76,7 @@ class KeyedFilling(Filling):
             key=self.key,
             update=self.options.mode is not LoadMode.INSERT_NEW,
             revive=self.options.missing,
+            place=self._place(),
         )
 
     def _book(self, filled: Filled, stage: KeyedStage, live: int) -> None:
