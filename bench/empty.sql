@@ -1,6 +1,6 @@
 -- Before each run: as if it were the first, and with nothing left to write for the server.
 truncate fact_sales, fact_sales_bare, products;
-truncate penstock.runs, penstock.loads, penstock.rejects, penstock.files, penstock.jobs, penstock.outbox;
+truncate penstock.runs, penstock.loads, penstock.rejects, penstock.files, penstock.jobs, penstock.outbox, penstock.fetched;
 truncate fact_history;
 drop schema if exists dlt_sales cascade;
 checkpoint;

@@ -14,7 +14,9 @@ from penstock.errors import PenstockError, UsageError
 #: Kind -> module and class; imported when one is made.
 KINDS: Mapping[str, tuple[str, str]] = {
     "files": ("penstock.connectors.files", "Files"),
+    "objects": ("penstock.connectors.objects", "Objects"),
     "postgres": ("penstock.connectors.postgres", "Postgres"),
+    "sftp": ("penstock.connectors.sftp", "Sftp"),
     "smtp": ("penstock.connectors.smtp", "Smtp"),
 }
 #: URL scheme -> kind, for settings that have a `url` and no `kind`.
@@ -22,6 +24,10 @@ SCHEMES: Mapping[str, str] = {
     "postgresql": "postgres",
     "postgres": "postgres",
     "file": "files",
+    "sftp": "sftp",
+    "s3": "objects",
+    "gs": "objects",
+    "az": "objects",
 }
 #: Packages offer connectors under this name (`[project.entry-points."penstock.connectors"]`).
 GROUP = "penstock.connectors"

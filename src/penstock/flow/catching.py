@@ -24,7 +24,7 @@ class ErrorFile:
         path: Where they are.
         job: Which job.
         table: Which table refused them.
-        to: Who is told; None: the project's usual ones.
+        to: Who is told: a list's name, an address or several; None: the project's usual ones.
         ids: The rejects, in the ledger.
         reasons: The commonest reasons, each with how often.
     """
@@ -32,7 +32,7 @@ class ErrorFile:
     path: Path
     job: str
     table: str
-    to: str | None
+    to: str | tuple[str, ...] | None
     ids: tuple[int, ...]
     reasons: tuple[tuple[str, int], ...]
 
@@ -72,13 +72,14 @@ def catch(
                     table=loaded.table,
                     to=caught.to,
                     ids=tuple(ids),
-                    reasons=_reasons(loaded.result.reasons),
+                    reasons=reasons_of(loaded.result.reasons),
                 )
             )
     return files
 
 
-def _reasons(found: Sequence[Any]) -> tuple[tuple[str, int], ...]:
+def reasons_of(found: Sequence[Any]) -> tuple[tuple[str, int], ...]:
+    """The commonest reasons of a load, in words, each with how often."""
     return tuple(
         (f"{one.column or 'the row'}: {one.samples[0][3] if one.samples else one.code}", one.rows)
         for one in found[:5]

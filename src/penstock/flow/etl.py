@@ -14,8 +14,10 @@ from penstock.connectors.postgres import Postgres
 from penstock.connectors.protocol import Connector
 from penstock.connectors.registry import connectors
 from penstock.errors import PenstockError, UsageError
-from penstock.flow import housekeeping, telling
+from penstock.flow import fetching, housekeeping, telling
 from penstock.flow.catching import ErrorFile, catch
+from penstock.flow.corrections import Corrections
+from penstock.flow.fetching import Fetched, Fetching
 from penstock.flow.job import Job
 from penstock.flow.lease import Lease
 from penstock.flow.log import RunLog
@@ -76,6 +78,7 @@ class Etl:
     exit_code: int = field(init=False, default=0)
     _ended: bool = field(init=False, default=False)
     _numbers: int = field(init=False, default=0)
+    _refused: int = field(init=False, default=0)
 
     def __post_init__(self) -> None:
         self._flow = FlowRun(f"{self.env.project}/{self.name}")
@@ -124,6 +127,28 @@ class Etl:
         self._log = RunLog(self.root / housekeeping.LOGS, self._flow, self.env)
         flows.begin_run(connection, self._flow, where.where())
         self._log.write("start", target=where.where())
+        corrections = Corrections(connection, where.conninfo(), self._flow, self.root, self._log)
+        self._refused = corrections.replay(self.say, self._tell, dry_run=self.dry_run)
+
+    def fetch(self, name: str, pattern: str, to: str | Path = housekeeping.IMPORT) -> Fetched:
+        """Bring files from SFTP, object storage or another folder: each content once, and whole.
+
+        Args:
+            name: The connector, in `env`.
+            pattern: Which files: `/out/*.csv`; `**` goes into folders below.
+            to: Where to, relative to the project's root.
+
+        Raises:
+            UsageError: There is no such place.
+            ConnectorError: It cannot be reached, or files could not be fetched; the others were.
+        """
+        ledger = self._started()
+        place = fetching.place_of(self._connectors, name)
+        done = Fetching(ledger, self._flow, self.root).fetch(
+            place, pattern, Path(to), dry_run=self.dry_run
+        )
+        done.tell(name, self.say, self._log)
+        return done
 
     def run(self, *jobs: Runnable, mail: bool = False) -> Outcome:
         """Run jobs that depend on one another, in this order: when one fails, the next are skipped.
@@ -194,7 +219,7 @@ class Etl:
         """
         ledger = self._started()
         failed = [one for one in self._results if one.record.status == "failed"]
-        refused = sum(one.record.rejected for one in self._results)
+        refused = self._refused + sum(one.record.rejected for one in self._results)
         self._tell(self._files)
         told = telling.Telling(ledger, self._mailer(), self._flow, self.env)
         if failed:

@@ -40,6 +40,7 @@ def put(
         message: With recipients and a Message-ID, which stays the same however often it is sent.
         rejects: Those that it tells.
     """
+    recipients = [part.strip() for part in str(message["To"]).split(",")]
     with connection.transaction():
         connection.execute(
             _SQL["put_mail"],
@@ -48,12 +49,30 @@ def put(
                 "run_id": run_id,
                 "kind": kind,
                 "subject": holdable(connection, str(message["Subject"])),
-                "recipients": [part.strip() for part in str(message["To"]).split(",")],
+                "recipients": recipients,
                 "message": message.as_bytes(),
             },
         )
         if rejects:
-            connection.execute(_SQL["mark_mailed"], {"ids": list(rejects)})
+            connection.execute(_SQL["mark_mailed"], {"ids": list(rejects), "to": recipients})
+
+
+def mail_anew(
+    connection: psycopg.Connection[Any], loads: Sequence[str]
+) -> dict[tuple[str, ...], list[int]]:
+    """Have what these loads refused again told again; to whom it was told -> rejects.
+
+    What was told to nobody has an empty key.
+    """
+    found: dict[tuple[str, ...], list[int]] = {}
+    for reject, to in connection.execute(_SQL["mail_anew"], {"loads": list(loads)}):
+        found.setdefault(tuple(to or ()), []).append(reject)
+    return {to: sorted(rejects) for to, rejects in found.items()}
+
+
+def modes_of(connection: psycopg.Connection[Any], rejects: Sequence[int]) -> set[str]:
+    """The modes of the loads that refused what waits of these rejects."""
+    return {row[0] for row in connection.execute(_SQL["modes_of"], {"ids": list(rejects)})}
 
 
 def send_due(

@@ -27,6 +27,7 @@ LOADER = {
     "alembic_version": {"SELECT"},
     "balance": {"SELECT"},
     "cursors": WRITTEN,
+    "fetched": WRITTEN,
     "files": WRITTEN,
     "flow_locks": WRITTEN,
     "incidents": WRITTEN,

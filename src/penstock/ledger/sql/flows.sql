@@ -86,7 +86,19 @@ where r.last_load = any (%(loads)s::uuid[]) and r.status = 'waiting' and r.maile
 order by r.reject_id;
 
 -- name: mark_mailed
-update penstock.rejects set mailed_at = clock_timestamp() where reject_id = any (%(ids)s::bigint[]);
+update penstock.rejects set mailed_at = clock_timestamp(), mailed_to = %(to)s
+where reject_id = any (%(ids)s::bigint[]);
+
+-- name: mail_anew
+-- Rejects that were corrected and refused again, with whom to tell: those who were told before.
+update penstock.rejects set mailed_at = null
+where last_load = any (%(loads)s::uuid[]) and status = 'waiting'
+returning reject_id, mailed_to;
+
+-- name: modes_of
+-- How the loads were that refused these.
+select distinct l.mode from penstock.rejects r join penstock.loads l on l.load_id = r.last_load
+where r.reject_id = any (%(ids)s::bigint[]) and r.status = 'waiting';
 
 -- name: put_mail
 insert into penstock.outbox (mail_id, run_id, kind, subject, recipients, message)
@@ -123,3 +135,17 @@ returning times, opened_at, told_at >= statement_timestamp() as tell;
 update penstock.incidents set closed_at = clock_timestamp()
 where flow = %(flow)s and closed_at is null
 returning fingerprint, opened_at, times;
+
+-- name: fetched
+-- What a flow has brought from a place.
+select name, sha256, bytes, version from penstock.fetched
+where flow = %(flow)s and source = %(source)s;
+
+-- name: book_fetched
+-- A content under a name; the same again is no new one.
+insert into penstock.fetched
+  (flow, source, sha256, name, bytes, modified, version, local, run_id)
+values (%(flow)s, %(source)s, %(sha256)s, %(name)s, %(bytes)s, %(modified)s, %(version)s,
+        %(local)s, %(run_id)s)
+on conflict (flow, source, sha256, name) do update
+set version = excluded.version, modified = excluded.modified;

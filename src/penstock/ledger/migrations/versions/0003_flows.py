@@ -84,7 +84,24 @@ _STATEMENTS = [
     )
     """,
     "create unique index open on penstock.incidents (flow, fingerprint) where closed_at is null",
-    "alter table penstock.rejects add column mailed_at timestamptz",
+    # When a reject was mailed, and to whom: who was told once is told again.
+    "alter table penstock.rejects add column mailed_at timestamptz, add column mailed_to text[]",
+    # Which contents a flow has brought from where: each comes once.
+    """
+    create table penstock.fetched (
+        flow text not null,
+        source text not null,
+        sha256 text not null,
+        name text not null,
+        bytes bigint not null,
+        modified timestamptz,
+        version text not null,
+        local text not null,
+        run_id uuid not null references penstock.runs,
+        fetched_at timestamptz not null default clock_timestamp(),
+        primary key (flow, source, sha256, name)
+    )
+    """,
 ]
 
 
