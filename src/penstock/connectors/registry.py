@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import sys
 from collections.abc import Mapping
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -31,6 +33,8 @@ SCHEMES: Mapping[str, str] = {
 }
 #: Packages offer connectors under this name (`[project.entry-points."penstock.connectors"]`).
 GROUP = "penstock.connectors"
+#: A project has its own in the dictionary `connectors` of this file.
+CUSTOM = Path("custom/connectors.py")
 
 
 def is_connector(value: Any) -> bool:
@@ -58,7 +62,7 @@ def connector(
     if not isinstance(settings, Mapping):
         raise UsageError(f"{name} is no connector: it must be a dictionary with a kind")
     kind = settings.get("kind", SCHEMES.get(_scheme(settings)))
-    made: Connector = _class_of(name, kind, more or {})(settings, name=name, root=root)
+    made: Connector = _class_of(name, kind, more or {}, root)(settings, name=name, root=root)
     return made
 
 
@@ -85,19 +89,49 @@ def connectors(
     return made
 
 
-def _class_of(name: str, kind: Any, more: Mapping[str, type[Any]]) -> type[Any]:
+def _class_of(name: str, kind: Any, more: Mapping[str, type[Any]], root: Path) -> type[Any]:
     if kind in more:
         return more[kind]
     if kind in KINDS:
         module, attribute = KINDS[kind]
         found: type[Any] = getattr(import_module(module), attribute)
         return found
+    own = _of_project(root)
+    if kind in own:
+        return own[kind]
     for one in entry_points(group=GROUP):
         if one.name == kind:
             loaded: type[Any] = one.load()
             return loaded
-    known = ", ".join(sorted({*KINDS, *more}))
+    known = ", ".join(sorted({*KINDS, *more, *own}))
     raise UsageError(f"{name}: there is no kind {kind!r} of connector; known are {known}")
+
+
+def _of_project(root: Path) -> Mapping[str, type[Any]]:
+    """`connectors` in the project's `custom/connectors.py`: kind -> class.
+
+    Raises:
+        UsageError: The file raises an error, or has no such dictionary.
+    """
+    path = root / CUSTOM
+    if not path.is_file():
+        return {}
+    spec = importlib.util.spec_from_file_location("custom.connectors", path)
+    assert spec is not None  # noqa: S101  a .py file has a loader
+    assert spec.loader is not None  # noqa: S101
+    module = importlib.util.module_from_spec(spec)
+    # By its name, as dataclasses look their own module up.
+    sys.modules[spec.name] = module
+    try:
+        spec.loader.exec_module(module)
+    except (
+        Exception
+    ) as error:  # the project's own code may raise anything: it is told, with the place
+        raise UsageError(f"{path}: {type(error).__name__}: {error}") from error
+    found = getattr(module, "connectors", None)
+    if not isinstance(found, Mapping):
+        raise UsageError(f'{path} has no dictionary connectors = {{"kind": Class}}')
+    return found
 
 
 def _scheme(settings: Mapping[str, Any]) -> str:

@@ -6,70 +6,24 @@ import asyncio
 import posixpath
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
 from typing import Any, TypeVar
-from urllib.parse import unquote, urlsplit
 
 import asyncssh
 
-from penstock.connectors.hostkeys import HostKeys
 from penstock.connectors.patterns import DEEP, fixed_part, matches
-from penstock.connectors.places import Place, PlaceSettings, RemoteFile, shown
+from penstock.connectors.places import Place, RemoteFile, shown
 from penstock.connectors.protocol import Check, tried
-from penstock.connectors.settings import read_settings
-from penstock.errors import ConnectorError, UsageError
-from penstock.model.secret import Secret, revealed
+from penstock.connectors.ssh import Session, SftpSettings, settings_from
+from penstock.errors import ConnectorError
 
 T = TypeVar("T")
 #: Bytes asked for at once where the server says no limit, and at the most.
 _BLOCK, _LARGEST = 32 * 1024, 256 * 1024
 #: Requests under way: with the largest block, 8 MiB in memory.
 _UNDER_WAY = 32
-#: First those that this machine computes fastest.
-_CIPHERS = "^aes128-gcm@openssh.com,aes256-gcm@openssh.com"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SftpSettings(PlaceSettings):
-    """Which server, and as whom; besides what `PlaceSettings` has.
-
-    Attributes:
-        url: `sftp://user@host:22/folder` instead of the parts.
-        host: The server.
-        port: Its port.
-        user: Who logs in.
-        password: Their password; default: a key.
-        key: File of a private key, relative to the project's root; default, without a password:
-            those of `~/.ssh` and of a running agent.
-        passphrase: Of that key.
-        known_hosts: File with keys of servers; default `~/.ssh/known_hosts`.
-        host_key: The server's own key instead: `ssh-ed25519 AAAA...` or its fingerprint
-            `SHA256:...`.
-        folder: What relative names are relative to; default: where the login leads.
-        timeout: Seconds until a step is given up.
-    """
-
-    url: str | Secret | None = None
-    host: str = ""
-    port: int = 22
-    user: str = ""
-    password: Secret | None = None
-    key: str | None = None
-    passphrase: Secret | None = None
-    known_hosts: str | None = None
-    host_key: str | None = None
-    folder: str = ""
-    timeout: float = 30.0
-
-    def __post_init__(self) -> None:
-        PlaceSettings.__post_init__(self)
-        if (self.url is None) == (not self.host):
-            raise ValueError("name the server by url, or by host and user")
-        if self.host and not self.user:
-            raise ValueError("user is missing")
 
 
 class Sftp(Place):
@@ -90,12 +44,9 @@ class Sftp(Place):
         self, settings: Mapping[str, Any], *, name: str = "sftp", root: Path = Path()
     ) -> None:
         self.name = name
-        self.settings = read_settings(SftpSettings, _parts(settings, name), name)
+        self.settings = settings_from(settings, name)
         self.base = self.settings.folder
-        self._root = root
-        self._runner: asyncio.Runner | None = None
-        self._connection: asyncssh.SSHClientConnection | None = None
-        self._client: asyncssh.SFTPClient | None = None
+        self._session = Session(self.settings, name, root)
 
     def where(self) -> str:
         """`sftp://user@host:port/folder`."""
@@ -118,7 +69,7 @@ class Sftp(Place):
         """One file as it is now; None where there is none."""
 
         async def look() -> RemoteFile | None:
-            client = await self._ready()
+            client = await self._session.ready()
             try:
                 return _file(name, await client.stat(_bytes(name)))
             except (asyncssh.SFTPNoSuchFile, asyncssh.SFTPNoSuchPath):
@@ -130,7 +81,7 @@ class Sftp(Place):
         """Hand a file's bytes over, in order; several requests are under way at once."""
 
         async def receive() -> None:
-            client = await self._ready()
+            client = await self._session.ready()
             block = min(client.limits.max_read_len or _BLOCK, _LARGEST)
             async with client.open(_bytes(name), "rb", encoding=None, block_size=0) as source:
                 size = (await source.stat()).size or 0
@@ -144,7 +95,7 @@ class Sftp(Place):
         part = posixpath.join(folder, f".{base}.part")
 
         async def send() -> None:
-            client = await self._ready()
+            client = await self._session.ready()
             await client.put(str(local), _bytes(part))
             try:
                 await client.posix_rename(_bytes(part), _bytes(name))
@@ -159,7 +110,7 @@ class Sftp(Place):
         """Rename a file; folders are made."""
 
         async def rename() -> None:
-            client = await self._ready()
+            client = await self._session.ready()
             folder = posixpath.dirname(to)
             if folder and not await client.isdir(_bytes(folder)):
                 await client.makedirs(_bytes(folder), exist_ok=True)
@@ -171,7 +122,7 @@ class Sftp(Place):
         """Remove a file."""
 
         async def remove() -> None:
-            await (await self._ready()).remove(_bytes(name))
+            await (await self._session.ready()).remove(_bytes(name))
 
         self._run(remove, name)
 
@@ -188,21 +139,15 @@ class Sftp(Place):
 
     def close(self) -> None:
         """End the connection; it is made again when it is needed."""
-        if self._runner is not None:
-            self._runner.run(self._hang_up())
-            self._runner.close()
-            self._runner = None
+        self._session.close()
 
     def _at(self, name: str) -> str:
         return posixpath.join(self.base, name)
 
     def _log_in(self) -> str:
         async def log_in() -> str:
-            await self._ready()
-            assert self._connection is not None  # noqa: S101  it is ready
-            key = self._connection.get_server_host_key()
-            assert key is not None  # noqa: S101  a server that was verified has one
-            return f"{self.where()}, host key {key.get_fingerprint()}"
+            await self._session.ready()
+            return f"{self.where()}, host key {self._session.fingerprint()}"
 
         return self._run(log_in, "")
 
@@ -214,7 +159,7 @@ class Sftp(Place):
         name = self._at(".penstock-check.part")
 
         async def write() -> None:
-            client = await self._ready()
+            client = await self._session.ready()
             async with client.open(_bytes(name), "wb") as file:
                 await file.write(b"penstock")
             await client.remove(_bytes(name))
@@ -226,7 +171,7 @@ class Sftp(Place):
         self, folder: str, below: list[str], pattern: list[str], found: list[RemoteFile]
     ) -> None:
         """Go into the folders that the pattern may reach."""
-        client = await self._ready()
+        client = await self._session.ready()
         async for entry in client.scandir(_bytes(folder or ".")):
             raw = entry.filename
             name = raw.decode("utf-8", "surrogateescape") if isinstance(raw, bytes) else raw
@@ -245,83 +190,10 @@ class Sftp(Place):
                     found.append(seen)
 
     def _run(self, action: Callable[[], Coroutine[Any, Any, T]], name: str) -> T:
-        if self._runner is None:
-            self._runner = asyncio.Runner()
         try:
-            return self._runner.run(self._within(action))
+            return self._session.run(action)
         except asyncssh.SFTPError as error:
             raise self._told(error, name) from None
-        except (asyncssh.Error, OSError, TimeoutError) as error:
-            self._runner.run(self._hang_up())
-            raise self._broken(error) from None
-
-    async def _within(self, action: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        try:
-            return await action()
-        except asyncssh.SFTPConnectionLost as error:
-            raise ConnectionResetError(error.reason) from None
-
-    async def _ready(self) -> asyncssh.SFTPClient:
-        if self._client is not None and self._connection is not None:
-            if not self._connection.is_closed():
-                return self._client
-            await self._hang_up()
-        its = self.settings
-        keys = HostKeys(its.host, its.port, its.host_key, its.known_hosts, self._root)
-        options: dict[str, Any] = {**keys.options(), **self._credentials()}
-        try:
-            self._connection = await asyncssh.connect(
-                its.host,
-                its.port,
-                username=its.user,
-                config=None,
-                encryption_algs=_CIPHERS,
-                connect_timeout=its.timeout,
-                login_timeout=its.timeout,
-                keepalive_interval=its.timeout / 2,
-                keepalive_count_max=2,
-                **options,
-            )
-        except (asyncssh.HostKeyNotVerifiable, asyncssh.KeyExchangeFailed) as error:
-            raise keys.refused(self.name, error) from None
-        except asyncssh.PermissionDenied:
-            raise self.error(
-                f"{its.host}:{its.port} refused the login of {its.user}",
-                "login",
-                "Check user, password or key.",
-            ) from None
-        self._client = await self._connection.start_sftp_client()
-        return self._client
-
-    async def _hang_up(self) -> None:
-        if self._client is not None:
-            self._client.exit()
-            self._client = None
-        if self._connection is not None:
-            self._connection.abort()
-            await self._connection.wait_closed()
-            self._connection = None
-
-    def _credentials(self) -> dict[str, Any]:
-        its = self.settings
-        given: dict[str, Any] = {}
-        if its.password is not None:
-            given |= {"password": its.password.reveal(), "agent_path": None, "client_keys": None}
-        if its.key is not None:
-            path = self._root / Path(its.key).expanduser()
-            secret = None if its.passphrase is None else its.passphrase.reveal()
-            try:
-                key = asyncssh.read_private_key(path, secret)
-            except OSError as error:
-                raise self.error(f"key {path}: {error.strerror}", "key") from None
-            except (asyncssh.KeyImportError, asyncssh.KeyEncryptionError):
-                raise self.error(
-                    f"key {path} is no private key, or passphrase is not its own",
-                    "key",
-                    "Set passphrase, or name another file.",
-                ) from None
-            given |= {"client_keys": [key], "agent_path": None}
-        return given
 
     def _told(self, error: asyncssh.SFTPError, name: str) -> ConnectorError:
         """What a server says of a file or a folder."""
@@ -336,23 +208,6 @@ class Sftp(Place):
         if isinstance(error, (asyncssh.SFTPNoSuchFile, asyncssh.SFTPNoSuchPath)):
             return self.error(f"there is no {what} on {its.host}", "missing", "Correct the folder.")
         return self.error(f"{what}: {shown(error.reason) or type(error).__name__}", "sftp")
-
-    def _broken(self, error: BaseException) -> ConnectorError:
-        its = self.settings
-        there = f"{its.host}:{its.port}"
-        if isinstance(error, (TimeoutError, asyncio.TimeoutError)):
-            said = f"{there} did not answer within {its.timeout:g} s"
-            return self.error(said, "timeout", "Check host, port and firewall.")
-        if isinstance(error, OSError) and self._connection is None and not _reset(error):
-            reason = error.strerror or str(error)
-            return self.error(
-                f"{there} cannot be reached: {reason}", "connect", "Check host, port and firewall."
-            )
-        return self.error(f"the connection to {there} was lost: {shown(str(error))}", "lost")
-
-
-def _reset(error: OSError) -> bool:
-    return isinstance(error, (ConnectionResetError, BrokenPipeError))
 
 
 async def _in_order(
@@ -392,23 +247,3 @@ def _file(name: str, attrs: asyncssh.SFTPAttrs) -> RemoteFile | None:
         return None
     modified = None if attrs.mtime is None else datetime.fromtimestamp(attrs.mtime, UTC)
     return RemoteFile(name, attrs.size or 0, modified, str(attrs.mtime or ""))
-
-
-def _parts(settings: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    """The settings with what their `url` says."""
-    given = settings.get("url")
-    if not isinstance(given, (str, Secret)):
-        return settings
-    try:
-        url = urlsplit(revealed(given))
-        port = url.port
-    except ValueError:
-        url, port = urlsplit(""), None
-    if url.scheme != "sftp" or not url.hostname:
-        raise UsageError(f"{name}: url must be like sftp://user@host:22/folder")
-    parts: dict[str, Any] = {"host": url.hostname}
-    parts |= {} if port is None else {"port": port}
-    parts |= {} if url.username is None else {"user": unquote(url.username)}
-    parts |= {} if url.password is None else {"password": Secret(unquote(url.password))}
-    parts |= {} if url.path in ("", "/") else {"folder": unquote(url.path)}
-    return parts | {key: value for key, value in settings.items() if key != "url"}

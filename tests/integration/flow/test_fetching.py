@@ -245,7 +245,7 @@ def test_a_corrected_file_is_loaded_by_the_next_start_and_what_is_refused_again_
     ]
     assert not list(corrections.glob("*.csv"))
     assert (tmp_path / "data" / "backup" / etl.run_id / "prices.csv.gz").exists()
-    first, second = mailbox.messages
+    _, second = mailbox.messages
     assert second["To"] == "pricing@example.com"
     correct(second, corrections / "prices.csv", {"c": "3.00"})
 
