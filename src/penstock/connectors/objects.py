@@ -27,6 +27,8 @@ from penstock.model.secret import Secret
 
 #: Bytes of a block that is handed over.
 _BLOCK = 4 << 20
+#: For a whole request, however large the object; a silence is given up much sooner.
+_LONGEST = timedelta(hours=12)
 _SCHEMES = ("s3", "gs", "az")
 _LOGIN = (
     "AccessDenied",
@@ -53,7 +55,7 @@ class ObjectsSettings(PlaceSettings):
         secret_key: Of S3 and Azure: the key; of Google Cloud: a service account as JSON.
         token: Of S3: of a session; of Google Cloud and Azure: a bearer token.
         plain_http: True: `endpoint` may be without TLS.
-        timeout: Seconds until a request is given up.
+        timeout: Seconds until a connection, or a silence, is given up.
     """
 
     url: str
@@ -177,7 +179,7 @@ class Objects(Place):
             url = urlsplit(its.url)
             common: dict[str, Any] = {
                 "client_options": {
-                    "timeout": timedelta(seconds=its.timeout * 10),
+                    "timeout": _LONGEST,
                     "connect_timeout": timedelta(seconds=its.timeout),
                     "read_timeout": timedelta(seconds=its.timeout),
                     "allow_http": its.plain_http,

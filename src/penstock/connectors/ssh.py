@@ -177,9 +177,9 @@ class Session:
     def _no_key(self, path: Path, error: Exception) -> ConnectorError:
         if "bcrypt" in str(error):
             return self._error(
-                f"key {path} has a passphrase in OpenSSH's own form, which needs the package bcrypt",
+                f"key {path} has a passphrase in OpenSSH's form, which the package bcrypt reads",
                 "key",
-                f"Install bcrypt, or write the key anew: ssh-keygen -p -m PKCS8 -f {path}",
+                "Install bcrypt.",
             )
         return self._error(
             f"key {path} is no private key, or passphrase is not its own",

@@ -186,10 +186,8 @@ class Fetching:
         fetched.book(self._ledger, self._run, FetchedFile(place.name, *said, sha256, local))
         known.contents.setdefault(sha256, fetched.storable(self._ledger, file.name))
         self._on_step("booked")
-        did = place.finish(file)
+        place.finish(file)
         self._on_step("finished")
-        if did and place.settings.after == "move":
-            done.notes.append(f"{shown(file.name)} {did}")
 
     def _named(self, folder: Path, here: Path) -> Path:
         """Its name in the folder; kept apart from another that still waits there."""
