@@ -272,6 +272,6 @@ def _revealed(secret: Secret | None) -> str | None:
 
 def _file(meta: Any) -> RemoteFile:
     modified = meta["last_modified"]
-    return RemoteFile(
-        meta["path"], meta["size"], modified, str(meta["e_tag"] or modified.isoformat())
-    )
+    # In lists Azure has no quotes around it, in headers it has.
+    tag = str(meta["e_tag"] or "").removeprefix("W/").strip('"')
+    return RemoteFile(meta["path"], meta["size"], modified, tag or f"{modified:%Y-%m-%dT%H:%M:%S}")

@@ -15,7 +15,8 @@ import re
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
@@ -49,7 +50,7 @@ class RemoteFile:
 
     name: str
     size: int
-    modified: datetime | None
+    modified: datetime | None = field(compare=False)  # a list and a look may round it differently
     version: str
 
 
@@ -197,6 +198,8 @@ class Place(ABC):
         Raises:
             ConnectorError: It cannot be written, or has another size there.
         """
+        if not local.is_file():
+            raise self.error(f"there is no file {local} to send", "missing")
 
         def send() -> None:
             self.send(local, name)
@@ -239,10 +242,11 @@ class Place(ABC):
         def write(block: bytes) -> None:
             nonlocal size
             digest.update(block)
-            size += target.write(block)
+            with self._here(local):
+                size += target.write(block)
 
         try:
-            with part.open("wb") as target:
+            with self._here(local), part.open("wb") as target:
                 self.receive(file.name, write)
                 target.flush()
                 os.fsync(target.fileno())
@@ -262,6 +266,18 @@ class Place(ABC):
         finally:
             part.unlink(missing_ok=True)
         return digest.hexdigest()
+
+    @contextmanager
+    def _here(self, local: Path) -> Iterator[None]:
+        """What this machine's own disk says is not the other side's fault."""
+        try:
+            yield
+        except OSError as error:
+            raise self.error(
+                f"{local} cannot be written: {error.strerror}",
+                "disk",
+                "Check the room on the disk, and the owner and rights of the folder.",
+            ) from None
 
     def _look(self, name: str) -> RemoteFile | None:
         return self._again(lambda: self.look(name))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import threading
 from pathlib import Path
@@ -154,6 +155,28 @@ def test_a_transfer_that_is_cut_is_tried_again_and_comes_whole(
     assert sftp_box.fired == 2
     assert list((tmp_path / "gone").iterdir()) == []
     once.close()
+
+
+def test_a_disk_that_is_full_is_told_as_such(sftp_box: Box, tmp_path: Path) -> None:
+    (sftp_box.folder / "out" / "a.bin").write_bytes(b"x" * 100_000)
+    place = Sftp(sftp_box.settings)
+    (found,) = place.find("a.bin")
+    here = tmp_path / "here"
+    here.mkdir()
+    (here / ".a.bin.part").symlink_to("/dev/full")
+    with pytest.raises(ConnectorError, match=r"a\.bin cannot be written: No space left") as caught:
+        place.download(found, here / "a.bin")
+    assert caught.value.code == "disk"
+    assert list(here.iterdir()) == []
+    place.close()
+
+
+def test_a_server_that_says_nothing_is_given_up() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        settings = {"host": "127.0.0.1", "port": port, "user": "u", "password": "p"}
+        place = Sftp(settings | {"host_key": "SHA256:x", "timeout": 0.5, "retries": 0})
+        assert f"127.0.0.1:{port} did not answer within 0.5 s" in failing(place)[1]
 
 
 def test_a_file_is_complete_when_it_is_the_same_at_two_looks(sftp_box: Box) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from penstock import Etl, Job
+from penstock import Etl, Job, replay_rejects
 from penstock.errors import ConnectorError, UsageError
 from penstock.project.environment import choose
 from tests.fixtures.mail import Mailbox
@@ -259,6 +259,35 @@ def test_a_corrected_file_is_loaded_by_the_next_start_and_what_is_refused_again_
     assert rows(
         database, "select job from penstock.runs where kind = 'replay' and part_of is not null"
     ) == [("corrections",), ("corrections",)]
+
+
+def test_a_run_killed_after_the_replay_loads_no_row_twice(
+    flow: Flow, sftp_box: Box, mailbox: Mailbox, database: Database, tmp_path: Path
+) -> None:
+    refused_once(flow, sftp_box)
+    path = tmp_path / "data" / "import" / "corrections" / "prices.csv"
+    correct(mailbox.messages[0], path, {"b": "2.00", "c": "3.00"})
+    replay_rejects(database.url, path)  # all that a killed run had done
+    said: list[str] = []
+    etl = flow(said)
+    etl.start()
+    assert etl.end() == 0
+    assert "corrections: prices.csv: 0 rows loaded; left out: 2 replayed" in said
+    assert not path.exists()
+    assert rows(database, "select count(*), sum(price)::text from prices") == [(3, "6.00")]
+
+
+def test_a_correction_of_a_row_that_is_there_updates_it_as_its_load_would(
+    flow: Flow, sftp_box: Box, mailbox: Mailbox, database: Database, tmp_path: Path
+) -> None:
+    rows(database, "insert into prices values ('b', 1.11) returning 1")
+    refused_once(flow, sftp_box)
+    path = tmp_path / "data" / "import" / "corrections" / "prices.csv"
+    correct(mailbox.messages[0], path, {"b": "2.00", "c": "3.00"})
+    etl = flow()
+    etl.start()
+    assert etl.end() == 0
+    assert rows(database, "select price::text from prices where code = 'b'") == [("2.00",)]
 
 
 def test_a_broken_correction_stays_and_is_a_warning(
