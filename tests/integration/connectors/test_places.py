@@ -17,7 +17,7 @@ from penstock.connectors.objects import Objects
 from penstock.connectors.places import Place
 from penstock.connectors.sftp import Sftp
 from penstock.errors import ConnectorError, UsageError
-from tests.fixtures.objects import Bucket
+from tests.fixtures.objects import Bucket, Cutting
 from tests.fixtures.sftp import PASSWORD, Box
 
 
@@ -234,6 +234,30 @@ def test_a_bucket_that_is_not_there_and_a_server_that_is_not(bucket: Bucket) -> 
     down = Objects(bucket.settings | {"endpoint": "http://127.0.0.1:9", "retries": 0})
     assert "cannot be reached" in failing(down)[1]
     assert "testing-secret" not in failing(down)[1]
+
+
+def test_an_object_whose_transfer_is_cut_comes_whole_or_not_at_all(
+    bucket: Bucket, cutting: Cutting, tmp_path: Path
+) -> None:
+    content = os.urandom(5_000_000)
+    (tmp_path / "a").write_bytes(content)
+    place = Objects(bucket.settings | {"endpoint": cutting.endpoint})
+    place.upload(tmp_path / "a", "a.bin")
+    (found,) = place.find("*")
+    cutting.after = 2_000_000
+    place.download(found, tmp_path / "here" / "a.bin")
+    assert cutting.fired == 1
+    assert (tmp_path / "here" / "a.bin").read_bytes() == content
+    place.close()
+
+    once = Objects(bucket.settings | {"endpoint": cutting.endpoint, "retries": 0})
+    cutting.after = 2_000_000
+    with pytest.raises(ConnectorError) as caught:
+        once.download(found, tmp_path / "gone" / "a.bin")
+    assert caught.value.code == "lost"
+    assert cutting.fired == 2
+    assert list((tmp_path / "gone").iterdir()) == []
+    once.close()
 
 
 def test_an_object_is_moved_and_deleted_as_declared(bucket: Bucket, tmp_path: Path) -> None:
