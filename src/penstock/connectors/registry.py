@@ -16,12 +16,18 @@ KINDS: Mapping[str, tuple[str, str]] = {
     "files": ("penstock.connectors.files", "Files"),
     "postgres": ("penstock.connectors.postgres", "Postgres"),
     "smtp": ("penstock.connectors.smtp", "Smtp"),
+    "sql": ("penstock.connectors.sql", "Sql"),
 }
 #: URL scheme -> kind, for settings that have a `url` and no `kind`.
 SCHEMES: Mapping[str, str] = {
     "postgresql": "postgres",
     "postgres": "postgres",
     "file": "files",
+    "mysql": "sql",
+    "mariadb": "sql",
+    "sqlite": "sql",
+    "mssql": "sql",
+    "oracle": "sql",
 }
 #: Packages offer connectors under this name (`[project.entry-points."penstock.connectors"]`).
 GROUP = "penstock.connectors"
