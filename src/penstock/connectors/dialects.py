@@ -98,9 +98,7 @@ def engine(url: URL, settings: SqlSettings, root: Path) -> sqlalchemy.Engine:
             # Moments are told in this zone; zero dates come as they are, and are refused here.
             "init_command": "set time_zone = '+00:00'",
         }
-        trust = _trust(url, settings, root)
-        if trust is not None:
-            arguments["ssl"] = trust
+        arguments |= _tls(url, settings, root)
     elif kind == "sqlite":
         url = _file(url, root)
         arguments = {"timeout": settings.timeout}
@@ -119,16 +117,17 @@ def engine(url: URL, settings: SqlSettings, root: Path) -> sqlalchemy.Engine:
     )
 
 
-def _trust(url: URL, settings: SqlSettings, root: Path) -> ssl.SSLContext | None:
-    """Which certificates are trusted; None: no TLS."""
+def _tls(url: URL, settings: SqlSettings, root: Path) -> dict[str, Any]:
+    """TLS is verified for every server but those of this machine, which may do without."""
+    if settings.tls == "none":
+        return {"ssl_disabled": True}
     here = (url.host or "localhost") in ("localhost", "127.0.0.1", "::1")
-    wanted = settings.tls or ("none" if here and settings.ca_file is None else "verify")
-    if wanted == "none":
-        return None
+    if here and settings.tls is None and settings.ca_file is None:
+        return {}
     path = None if settings.ca_file is None else root / settings.ca_file
     if path is not None and not path.is_file():
         raise ConnectorError(f"there is no file {path}", code="ca_file")
-    return ssl.create_default_context(cafile=path)
+    return {"ssl": ssl.create_default_context(cafile=path)}
 
 
 def _file(url: URL, root: Path) -> URL:

@@ -47,7 +47,7 @@ class SqlSettings:
         password: For the login.
         ca_file: Of `mysql` and `mariadb`: certificates that are trusted instead of the system's.
         tls: Of `mysql` and `mariadb`: `verify` or `none`; default: `verify` for every host but
-            this machine.
+            this machine, which is asked for TLS, and may do without.
         options: Handed to the driver as they are.
         timeout: Seconds until a connection is given up.
     """

@@ -17,7 +17,7 @@ _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _SPAN = re.compile(r"(\d+)\s*([smhd])")
 #: Texts that no later value exceeds.
 _ENDLESS = ("infinity", "-infinity", "NaN")
-_OVERLAPS = 'overlap is a timedelta or a text such as "30s", "5m", "2h", "1d" for times, a number for numbers'
+_OVERLAPS = 'overlap is "30s", "5m", "2h", "1d" or a timedelta for times, a number for numbers'
 
 
 @dataclass(slots=True)
