@@ -57,5 +57,6 @@ def values_of(query: str, since: Any, params: Mapping[str, Any] | None) -> dict[
             "A colon that begins no name is written \\:"
         )
     if unused := sorted(set(given) - names):
-        raise UsageError(f"params: the query has no :{unused[0]}")
+        name = unused[0]
+        raise UsageError(f"params: the query has no :{name}; before :: write cast(:{name} as type)")
     return given

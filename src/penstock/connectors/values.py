@@ -36,6 +36,7 @@ _NAMES = {
     "timestamptz": "a timestamp with a zone",
     "time": "a time",
     "span": "a span of time",
+    "uuid": "a UUID",
     "json": "JSON",
 }
 _KINDS: Mapping[type, str] = {
@@ -74,15 +75,19 @@ class Gathered:
         name: Its own.
         declared: The kind that the database declares, a key of what messages name; empty: none.
         scale: Digits after the point that it declares for decimals.
+
+    Attributes:
+        kind: What its values are so far; empty: there was none.
+        largest: Of its whole numbers, whatever their sign.
     """
 
     def __init__(self, name: str, declared: str = "", scale: int = 0) -> None:
         self.name = name
-        self._kinds = {declared} - {""}
+        self.kind = declared
         self._scale = scale
         self._rows = 0
         self._parts: list[pl.Series] = []
-        self._largest = 0
+        self.largest = 0
 
     def take(self, values: Sequence[Any]) -> None:
         """The next values.
@@ -90,9 +95,10 @@ class Gathered:
         Raises:
             SourceError: They are not of the kind of those before.
         """
-        for kind in {type(value) for value in values} - {type(None)}:
-            self._meet(kind, values)
-        self._parts.append(_WRITERS.get(self._kind(), _plain)(values, self))
+        for python in dict.fromkeys(map(type, values)):
+            if python is not type(None):
+                self._meet(python, values)
+        self._parts.append(_WRITERS.get(self.kind, _plain)(values, self))
         self._rows += len(values)
 
     def column(self, unknown: Any = pl.String) -> pl.Series:
@@ -101,39 +107,40 @@ class Gathered:
         Args:
             unknown: The type of a column whose type nothing says: no value, none declared.
         """
-        kind = self._kind()
+        kind = self.kind
         if kind == "decimal":
             return _decimals(self.name, self._parts, self._scale)
-        if kind == "int" and self._largest >= _MOST:
+        if kind == "int" and self.largest >= _MOST:
             return _decimals(self.name, self._parts, 0)
         dtype = _TYPES.get(kind, pl.String if kind else unknown)
-        parts = [part.cast(dtype) for part in self._parts]
+        parts = [
+            pl.Series([None], dtype=dtype).new_from_index(0, len(part))
+            if part.null_count() == len(part)  # its batch came before the kind was known
+            else part.cast(dtype)
+            for part in self._parts
+        ]
         return pl.concat([pl.Series(self.name, [], dtype=dtype), *parts])
 
-    def _kind(self) -> str:
-        return next(iter(self._kinds), "")
-
     def _meet(self, python: type, values: Sequence[Any]) -> None:
-        kinds = {_kind_of(value) for value in values if type(value) is python}
-        for kind in kinds - self._kinds:
-            if not self._kinds:
-                self._kinds.add(kind)
-            elif {kind, *self._kinds} == {"int", "float"}:
-                self._as_floats(values)
-            else:
+        for kind in dict.fromkeys(_kind_of(value) for value in values if type(value) is python):
+            if not self.kind:
+                self.kind = kind
+            elif {kind, self.kind} == {"int", "float"}:
+                self._as_floats(kind, values)
+            elif kind != self.kind:
                 raise self._mixed(kind, values)
 
-    def _as_floats(self, values: Sequence[Any]) -> None:
+    def _as_floats(self, kind: str, values: Sequence[Any]) -> None:
         """SQLite keeps 1.0 as 1 in columns for numbers: the same value, where it is small."""
         whole = [value for value in values if type(value) is int]
-        if max(self._largest, *map(abs, whole), 0) > _EXACT_FLOAT:
-            raise self._mixed("float", values)
-        self._kinds = {"float"}
+        if max(self.largest, *map(abs, whole), 0) > _EXACT_FLOAT:
+            raise self._mixed(kind, values)
+        self.kind = "float"
 
     def _mixed(self, kind: str, values: Sequence[Any]) -> SourceError:
         there = [value is not None and _kind_of(value) == kind for value in values]
         place = there.index(True) + 1
-        had = _NAMES.get(self._kind(), self._kind())
+        had = _NAMES[self.kind]
         shown = str(values[place - 1])[:40]
         advice = f"Say in the query what is meant: cast({self.name} as char) or as text"
         if had.startswith(("a date", "a timestamp")) and kind == "text":
@@ -142,7 +149,7 @@ class Gathered:
                 f"makes it NULL, cast({self.name} as char) a text"
             )
         return SourceError(
-            f"Column {self.name} is {had}, and {_NAMES.get(kind, kind)} in row "
+            f"Column {self.name} is {had}, and {_NAMES[kind]} in row "
             f"{self._rows + place:,}: {shown!r}. {advice}.",
             code="mixed",
         )
@@ -165,15 +172,14 @@ def _kind_of(value: Any) -> str:
 
 
 def _plain(values: Sequence[Any], column: Gathered) -> pl.Series:
-    kind = column._kind()
-    if kind in _TYPES:
-        return pl.Series(values, dtype=_TYPES[kind], strict=True)
+    if column.kind in _TYPES:
+        return pl.Series(values, dtype=_TYPES[column.kind], strict=True)
     return pl.Series([None if one is None else str(one) for one in values], dtype=pl.String)
 
 
 def _ints(values: Sequence[Any], column: Gathered) -> pl.Series:
     largest = max((abs(one) for one in values if one is not None), default=0)
-    column._largest = max(column._largest, largest)
+    column.largest = max(column.largest, largest)
     if largest < _MOST:
         return pl.Series(values, dtype=pl.Int64, strict=True)
     return _decimal_texts(values, column)
