@@ -6,18 +6,15 @@ Not for: reading (`sql`), nor PostgreSQL (`postgres`).
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import sqlalchemy
 from sqlalchemy.engine import URL
 
 from penstock.errors import ConnectorError
-
-if TYPE_CHECKING:
-    from penstock.connectors.sql import SqlSettings
 
 #: Dialect -> the driver that is used, and the only ones that may be named for it (none: any).
 _DRIVERS: dict[str, tuple[str, bool]] = {
@@ -81,8 +78,24 @@ def check(drivername: str) -> None:
         raise ValueError(f"{kind} is read by the driver {ours}: write {kind}+{ours}")
 
 
-def engine(url: URL, settings: SqlSettings, root: Path) -> sqlalchemy.Engine:
+def engine(
+    url: URL,
+    root: Path,
+    *,
+    timeout: float,
+    tls: str | None,
+    ca_file: str | None,
+    options: Mapping[str, Any],
+) -> sqlalchemy.Engine:
     """What opens connections.
+
+    Args:
+        url: Where to.
+        root: Where relative paths begin.
+        timeout: Seconds until a connection is given up.
+        tls: As in `SqlSettings`.
+        ca_file: As in `SqlSettings`.
+        options: Of the driver; they win.
 
     Raises:
         ConnectorError: There is no such file.
@@ -93,41 +106,40 @@ def engine(url: URL, settings: SqlSettings, root: Path) -> sqlalchemy.Engine:
     arguments: dict[str, Any] = {}
     if kind in _MYSQL:
         arguments = {
-            "connect_timeout": max(1, round(settings.timeout)),
+            "connect_timeout": max(1, round(timeout)),
             "charset": "utf8mb4",
             # Moments are told in this zone; zero dates come as they are, and are refused here.
             "init_command": "set time_zone = '+00:00'",
         }
-        arguments |= _tls(url, settings, root)
+        arguments |= _tls(url, tls, None if ca_file is None else root / ca_file)
     elif kind == "sqlite":
         url = _file(url, root)
-        arguments = {"timeout": settings.timeout}
+        arguments = {"timeout": timeout}
     elif url.drivername == "mssql+pyodbc":
-        arguments = {"timeout": max(1, round(settings.timeout))}
+        arguments = {"timeout": max(1, round(timeout))}
     elif url.drivername == "oracle+oracledb":
-        arguments = {"tcp_connect_timeout": settings.timeout}
+        arguments = {"tcp_connect_timeout": timeout}
     level = "REPEATABLE READ" if kind in _MYSQL else None
     more = {} if level is None else {"isolation_level": level}
     return sqlalchemy.create_engine(
         url,
-        connect_args=arguments | dict(settings.options or {}),
+        connect_args=arguments | dict(options),
         poolclass=sqlalchemy.NullPool,
         hide_parameters=True,
         **more,
     )
 
 
-def _tls(url: URL, settings: SqlSettings, root: Path) -> dict[str, Any]:
+def _tls(url: URL, tls: str | None, ca_file: Path | None) -> dict[str, Any]:
     """TLS is verified for every server but those of this machine, which may do without."""
-    if settings.tls == "none":
+    if tls == "none":
         return {"ssl_disabled": True}
     here = (url.host or "localhost") in ("localhost", "127.0.0.1", "::1")
-    if here and settings.tls is None and settings.ca_file is None:
+    if here and tls is None and ca_file is None:
         return {}
-    path = None if settings.ca_file is None else root / settings.ca_file
-    if path is not None and not path.is_file():
-        raise ConnectorError(f"there is no file {path}", code="ca_file")
-    return {"ssl": ssl.create_default_context(cafile=path)}
+    if ca_file is not None and not ca_file.is_file():
+        raise ConnectorError(f"there is no file {ca_file}", code="ca_file")
+    return {"ssl": ssl.create_default_context(cafile=ca_file)}
 
 
 def _file(url: URL, root: Path) -> URL:

@@ -225,7 +225,15 @@ class Sql:
         """
         try:
             if self._engine is None:
-                self._engine = dialects.engine(self._url, self.settings, self._root)
+                its = self.settings
+                self._engine = dialects.engine(
+                    self._url,
+                    self._root,
+                    timeout=its.timeout,
+                    tls=its.tls,
+                    ca_file=its.ca_file,
+                    options=its.options or {},
+                )
             with self._engine.connect() as connection:
                 dialects.begin(self._kind, connection)
                 yield connection
