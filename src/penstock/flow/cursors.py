@@ -107,10 +107,19 @@ class Cursors:
 
     Args:
         kept: Gives the kept form of a cursor by its name, None where there is none.
+        keep: Writes one by a connection to the ledger: the connection, its name, its kept form.
+        ledger: Name of the connector whose database has the ledger.
     """
 
-    def __init__(self, kept: Callable[[str], Any] | None = None) -> None:
+    def __init__(
+        self,
+        kept: Callable[[str], Any] | None = None,
+        keep: Callable[[Any, str, Any], None] | None = None,
+        ledger: str = "",
+    ) -> None:
         self._kept = kept
+        self._keep = keep
+        self._ledger = ledger
         self._made: dict[str, Cursor] = {}
 
     def take(self, name: str, column: str, initial: Any, overlap: Any) -> Cursor:
@@ -126,6 +135,31 @@ class Cursors:
         made = Cursor(name, column, value, initial, _overlap(overlap))
         self._made[name] = made
         return made
+
+    def along(self, cursor: Cursor, target: str) -> Callable[[Any], None]:
+        """What moves a cursor in the transaction of a load.
+
+        Args:
+            cursor: It was read with already.
+            target: Name of the connector that is loaded to.
+
+        Raises:
+            UsageError: The ledger is not in that database, so that there is no such transaction.
+        """
+        if self._ledger != target:
+            raise UsageError(
+                f"cursor {cursor.name} cannot move with a load to {target}: the ledger is in "
+                f"{self._ledger or 'none of the databases'}. Leave moves= out: it then moves when "
+                "the job has succeeded"
+            )
+        if not cursor.used:
+            raise UsageError(f"cursor {cursor.name} has read nothing yet: read(..., since=cursor)")
+
+        def move(connection: Any) -> None:
+            if self._keep is not None and cursor.reached not in (None, cursor.value):
+                self._keep(connection, cursor.name, dumped(cursor.reached))
+
+        return move
 
     def moved(self) -> dict[str, Any]:
         """The kept forms of the cursors that this job moves, by name."""

@@ -280,7 +280,11 @@ class Etl:
         ledger = self._started()
         record = JobRecord(number=self._next(), job=name)
         flows.begin_job(ledger, self._flow, record)
-        cursors = Cursors(lambda cursor: flows.cursor(ledger, self._flow.flow, cursor))
+        cursors = Cursors(
+            lambda cursor: flows.cursor(ledger, self._flow.flow, cursor),
+            lambda where, cursor, value: flows.move_cursor(where, self._flow, cursor, value),
+            self._ledger_connector().name,
+        )
         job = Job(name, self.env, self._connectors, dry_run=self.dry_run, cursors=cursors)
         result = run_job(
             run_of(one), job, record.number, strict=bool(self.env.get("strict", False))

@@ -191,7 +191,8 @@ class Connection:
             frame: The rows; with their `_row` each refused one is known by where it was read.
             table: The target.
             transform: How fields are made; default: columns of the same name.
-            **options: As for `load_table`: `mode`, `key`, `orphans`, `max_rejects` ...
+            **options: As for `load_table`: `mode`, `key`, `orphans`, `max_rejects` ...; and
+                `moves`, a cursor that moves in the transaction of this load.
 
         Raises:
             UsageError: This is no PostgreSQL database, or the map does not fit.
@@ -200,6 +201,8 @@ class Connection:
         if not isinstance(self.connector, Postgres):
             raise UsageError(f"{self.connector.name} is no PostgreSQL database: nothing to load to")
         tally = self._job.tally
+        if "moves" in options:
+            options["along"] = self._job.cursors.along(options.pop("moves"), self.connector.name)
         if ROW not in frame.columns:
             tally.aggregated(table, frame.height)
             frame = frame.with_columns(pl.lit(None, dtype=pl.Int64).alias(ROW))

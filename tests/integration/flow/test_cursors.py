@@ -34,6 +34,7 @@ class Shop:
         self.broken: Exception | None = None
         self.loads = True
         self.overlap: str | None = None
+        self.along = False
         self._database = database
         self._env = {
             "project": "shop",
@@ -50,7 +51,8 @@ class Shop:
         )
         self.reads.append(rows["name"].to_list())
         if self.loads:
-            warehouse.load(rows.drop("changed"), "accounts", mode="upsert", max_rejects=0)
+            more: dict[str, Any] = {"moves": since} if self.along else {}
+            warehouse.load(rows.drop("changed"), "accounts", mode="upsert", max_rejects=0, **more)
         if self.broken is not None:
             raise self.broken
 
@@ -129,3 +131,23 @@ def test_it_stays_where_it_is_unless_the_job_succeeded(
     assert shop.run() == 0
     assert shop.reads[1] == ["Ann", "Bob"]
     assert shop.cursor() == LAST
+
+
+def test_with_its_load_it_moves_in_one_transaction(shop: Shop) -> None:
+    shop.along = True
+    shop.broken = ValueError("after the load was committed")
+    assert shop.run() == 1
+    assert shop.cursor() == LAST, "what it stands for is loaded"
+    shop.broken = None
+    assert shop.run() == 0
+    assert shop.reads == [["Ann", "Bob"], []]
+
+
+@pytest.mark.parametrize(("spoil", "code"), [(_refuses, 1), (_is_dry, 0)])
+def test_with_its_load_it_stays_when_that_is_rolled_back(
+    shop: Shop, spoil: Callable[[Shop], dict[str, Any]], code: int
+) -> None:
+    shop.along = True
+    assert shop.run(**spoil(shop)) == code
+    assert shop.reads == [["Ann", "Bob"]]
+    assert shop.cursor() is None

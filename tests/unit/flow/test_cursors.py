@@ -123,3 +123,12 @@ def test_one_cursor_is_for_one_read() -> None:
 def test_a_damaged_row_of_the_ledger_is_told() -> None:
     with pytest.raises(UsageError, match=r"penstock.cursors holds \{'type': 'date'"):
         Cursors(lambda name: {"type": "date", "value": "x"}).take("a", "b", None, None)
+
+
+def test_a_load_elsewhere_cannot_move_it() -> None:
+    job = Cursors(ledger="warehouse")
+    one = job.take("accounts", "changed", None, None)
+    with pytest.raises(UsageError, match="cannot move with a load to lake: the ledger is in ware"):
+        job.along(one, "lake")
+    with pytest.raises(UsageError, match="has read nothing yet"):
+        job.along(one, "warehouse")
