@@ -152,21 +152,20 @@ def _parts(
     header = "\t".join(schema).encode() + b"\n"
     copying = b"copy (" + statement + b"\n) to stdout"  # its last line may be a comment
     with connection.cursor() as cursor, cursor.copy(copying) as copy:
-        lines: list[Any] = [header]
-        size = 0
-        for line in copy:
-            lines.append(line)
-            size += len(line)
-            if size >= _PIECE:
-                yield _split(lines, schema)
-                lines, size = [header], 0
-        if size:
-            yield _split(lines, schema)
+        text, rows = bytearray(header), 0
+        for line in copy:  # one row each
+            text += line
+            rows += 1
+            if len(text) >= _PIECE:
+                yield _split(text, rows, schema)
+                text, rows = bytearray(header), 0
+        if rows:
+            yield _split(text, rows, schema)
 
 
-def _split(lines: Sequence[Any], schema: Mapping[str, Any]) -> pl.DataFrame:
+def _split(text: bytearray, rows: int, schema: Mapping[str, Any]) -> pl.DataFrame:
     frame = pl.read_csv(
-        b"".join(lines),
+        bytes(text),
         separator="\t",
         quote_char=None,
         schema=dict(schema),
@@ -174,10 +173,9 @@ def _split(lines: Sequence[Any], schema: Mapping[str, Any]) -> pl.DataFrame:
         null_values="\\N",
         empty_string_is_null=False,
     )
-    if frame.height != len(lines) - 1:
+    if frame.height != rows:
         raise BalanceError(
-            f"the server sent {len(lines) - 1:,} rows, and {frame.height:,} were read",
-            code="balance",
+            f"the server sent {rows:,} rows, and {frame.height:,} were read", code="balance"
         )
     return frame
 
