@@ -12,6 +12,7 @@ pytest_plugins = [
     "tests.fixtures.mail",
     "tests.fixtures.sftp",
     "tests.fixtures.objects",
+    "tests.fixtures.mariadb",
 ]
 
 # A busy machine is slow, not wrong: time is measured in bench/, not here.

@@ -81,6 +81,7 @@ _VARIES = [
         (r"\b(process|pid) \d+", r"\1 N"),
         (r'("process": )\d+', r"\1N"),
         (r"PostgreSQL \d+\.\d+(?: \([^)]*\))*", "PostgreSQL"),
+        (r"sqlite \d+(?:\.\d+)*", "sqlite"),
         (r"[─-]{3,}", "RULE"),
     )
 ]

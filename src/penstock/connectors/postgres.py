@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,12 +10,15 @@ from typing import Any
 import psycopg
 from psycopg.conninfo import make_conninfo
 
+from penstock.connectors.bound import bound, values_of
 from penstock.connectors.protocol import Check, tried
 from penstock.connectors.settings import read_settings
 from penstock.errors import ConnectorError
+from penstock.loading.extract import Extract, extract_of
 from penstock.model.secret import Secret, revealed
 from penstock.postgres.connection import normalise
 from penstock.postgres.embedded import Cluster
+from penstock.postgres.reading import read_query
 
 #: The project's own server, in `.penstock/pg`.
 EMBEDDED = "embedded"
@@ -26,6 +29,11 @@ _ADVICE = {
     "28000": "Check user, and pg_hba.conf on the server.",
     "3D000": "Check the name of the database.",
     "42501": "Give the role the right, as the owner: see penstock roles.",
+}
+#: What to do about a query that was refused.
+_OF_QUERIES = {
+    "25006": "A source is read in a READ ONLY transaction: the query must not write.",
+    "57014": "Raise statement_timeout for this role, or read less at once.",
 }
 
 
@@ -131,6 +139,43 @@ class Postgres:
         except psycopg.Error as error:
             raise self._told(error) from None
 
+    def extract(
+        self,
+        query: str,
+        *,
+        first: int,
+        spool: Callable[[], Path] | None = None,
+        since: Any = None,
+        params: Mapping[str, Any] | None = None,
+    ) -> Extract:
+        """The rows of a query, with exact types (`penstock.postgres.reading`).
+
+        They are read in one transaction that is READ ONLY and REPEATABLE READ: one snapshot.
+
+        Args:
+            query: One statement that gives rows; `:name` stands for a value.
+            first: Number of the input, as `_row` has it.
+            spool: Not needed.
+            since: The value of `:since`.
+            params: The values of the other names.
+
+        Raises:
+            UsageError: A name has no value, or a value no name.
+            SourceError: Two columns have the same name.
+            ConnectorError: The server cannot be reached, or refuses the query.
+        """
+        del spool
+        text, values = bound(query, "postgresql+psycopg"), values_of(query, since, params)
+        with self.connect() as connection:
+            connection.read_only = True
+            connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+            try:
+                said = psycopg.ClientCursor(connection).mogrify(text, values)
+                frame = read_query(connection, said)
+            except psycopg.Error as error:
+                raise self._refused(error) from None
+        return extract_of(frame, self.name, first)
+
     def check(self) -> Iterator[Check]:
         """Connect and log in; look at the server's version and at the role's rights."""
         return tried(("connect and log in", self._log_in), ("rights of the role", self._rights))
@@ -165,6 +210,14 @@ class Postgres:
                 f"the role may read none of {tables} tables", code="42501", advice=_ADVICE["42501"]
             )
         return f"reads {reads} and writes {writes} of {tables} tables"
+
+    def _refused(self, error: psycopg.Error) -> ConnectorError:
+        """Why a query gave no rows, in the server's words."""
+        said = error.diag.message_primary or " ".join(str(error).split())
+        hint = error.diag.message_hint or ""
+        code = error.sqlstate or "connect"
+        advice = _ADVICE.get(code, _OF_QUERIES.get(code, hint))
+        return ConnectorError(f"{self.name}: {said}", code=code, advice=advice)
 
     def _told(self, error: psycopg.Error) -> ConnectorError:
         said = str(error).strip().splitlines()

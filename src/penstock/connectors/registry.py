@@ -20,6 +20,7 @@ KINDS: Mapping[str, tuple[str, str]] = {
     "postgres": ("penstock.connectors.postgres", "Postgres"),
     "sftp": ("penstock.connectors.sftp", "Sftp"),
     "smtp": ("penstock.connectors.smtp", "Smtp"),
+    "sql": ("penstock.connectors.sql", "Sql"),
 }
 #: URL scheme -> kind, for settings that have a `url` and no `kind`.
 SCHEMES: Mapping[str, str] = {
@@ -30,6 +31,11 @@ SCHEMES: Mapping[str, str] = {
     "s3": "objects",
     "gs": "objects",
     "az": "objects",
+    "mysql": "sql",
+    "mariadb": "sql",
+    "sqlite": "sql",
+    "mssql": "sql",
+    "oracle": "sql",
 }
 #: Packages offer connectors under this name (`[project.entry-points."penstock.connectors"]`).
 GROUP = "penstock.connectors"

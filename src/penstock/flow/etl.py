@@ -18,6 +18,7 @@ from penstock.flow import fetching, housekeeping, telling
 from penstock.flow.catching import ErrorFile, catch
 from penstock.flow.corrections import Corrections
 from penstock.flow.fetching import Fetched, Fetching
+from penstock.flow.cursors import Cursors
 from penstock.flow.job import Job
 from penstock.flow.lease import Lease
 from penstock.flow.log import RunLog
@@ -304,11 +305,20 @@ class Etl:
         ledger = self._started()
         record = JobRecord(number=self._next(), job=name)
         flows.begin_job(ledger, self._flow, record)
-        job = Job(name, self.env, self._connectors, dry_run=self.dry_run)
+        cursors = Cursors(
+            lambda cursor: flows.cursor(ledger, self._flow.flow, cursor),
+            lambda where, cursor, value: flows.move_cursor(where, self._flow, cursor, value),
+            self._ledger_connector().name,
+        )
+        job = Job(name, self.env, self._connectors, dry_run=self.dry_run, cursors=cursors)
         result = run_job(
             run_of(one), job, record.number, strict=bool(self.env.get("strict", False))
         )
-        flows.finish_job(ledger, self._flow, result.record)
+        with ledger.transaction():
+            flows.finish_job(ledger, self._flow, result.record)
+            if not result.failed and not self.dry_run:
+                for cursor, value in cursors.moved().items():
+                    flows.move_cursor(ledger, self._flow, cursor, value)
         if self._log is not None:
             self._log.job(result)
         return result

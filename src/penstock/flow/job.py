@@ -15,6 +15,7 @@ import polars as pl
 from penstock.connectors.postgres import Postgres
 from penstock.connectors.protocol import Connector
 from penstock.errors import UsageError
+from penstock.flow.cursors import Cursor, Cursors
 from penstock.flow.tally import Tally
 from penstock.loading.inputs.traced import Traced
 from penstock.loading.load import load_table
@@ -74,6 +75,7 @@ class Job:
     env: Environment
     connectors: Mapping[str, Connector] = field(repr=False)
     dry_run: bool = False
+    cursors: Cursors = field(default_factory=Cursors, repr=False)
     tally: Tally = field(default_factory=Tally, repr=False)
     caught: list[Caught] = field(default_factory=list, repr=False)
     stack: ExitStack = field(default_factory=ExitStack, repr=False)
@@ -112,6 +114,25 @@ class Job:
         """
         self.caught.append(Caught(loaded, to))
 
+    def cursor(self, name: str, *, column: str, initial: Any, overlap: Any = None) -> Cursor:
+        """Up to where a source was read, for `read(query, since=...)`; one for each read.
+
+        It moves to the largest value that was read when the job has succeeded and its loads are
+        committed; never back, and never in a dry run.
+
+        Args:
+            name: Its own, in this flow.
+            column: Of the source: always set, growing, and among those that are read.
+            initial: What `:since` is the first time; None is NULL, which `>` never exceeds.
+            overlap: Read rows again that lie this far back, because a transaction that ends late
+                brings rows with earlier times: a timedelta, "30s", "5m", "2h", "1d", or a number
+                for a column of numbers.
+
+        Raises:
+            UsageError: The job has taken it already, or the overlap means nothing.
+        """
+        return self.cursors.take(name, column, initial, overlap)
+
     def spool(self) -> Callable[[], Path]:
         """Makes a folder (0700) for what can be read only once, when somebody asks for it."""
 
@@ -139,7 +160,7 @@ class Connection:
 
         Args:
             what: Of a folder: a pattern; of a database: a query.
-            **options: As the connector has them.
+            **options: As the connector has them; `since` may be a cursor of the job.
 
         Returns:
             The source's columns, then `_row` (Int64), by which each row is accounted for.
@@ -151,10 +172,14 @@ class Connection:
         extract = getattr(self.connector, "extract", None)
         if extract is None:
             raise UsageError(f"{self.connector.name} cannot be read from")
-        job = self._job
+        job, cursor = self._job, options.get("since")
+        if isinstance(cursor, Cursor):
+            options["since"] = cursor.since
         found = extract(what, first=job.tally.next_input, spool=job.spool(), **options)
         if found is None:
             raise NothingToDo(f"nothing at {self.connector.where()} is named {what}")
+        if isinstance(cursor, Cursor):
+            cursor.note(found.frame)
         return job.tally.took(found)
 
     def load(
@@ -166,7 +191,8 @@ class Connection:
             frame: The rows; with their `_row` each refused one is known by where it was read.
             table: The target.
             transform: How fields are made; default: columns of the same name.
-            **options: As for `load_table`: `mode`, `key`, `orphans`, `max_rejects` ...
+            **options: As for `load_table`: `mode`, `key`, `orphans`, `max_rejects` ...; and
+                `moves`, a cursor that moves in the transaction of this load.
 
         Raises:
             UsageError: This is no PostgreSQL database, or the map does not fit.
@@ -175,6 +201,8 @@ class Connection:
         if not isinstance(self.connector, Postgres):
             raise UsageError(f"{self.connector.name} is no PostgreSQL database: nothing to load to")
         tally = self._job.tally
+        if "moves" in options:
+            options["along"] = self._job.cursors.along(options.pop("moves"), self.connector.name)
         if ROW not in frame.columns:
             tally.aggregated(table, frame.height)
             frame = frame.with_columns(pl.lit(None, dtype=pl.Int64).alias(ROW))

@@ -11,7 +11,7 @@ import polars as pl
 
 from penstock.errors import SourceError
 from penstock.loading.inputs import inputs_of
-from penstock.model.batch import LINE, ROW, Malformed
+from penstock.model.batch import LINE, ROW, Malformed, row_id
 from penstock.model.options import LoadOptions
 
 
@@ -20,8 +20,8 @@ class Extract:
     """What was read.
 
     Attributes:
-        frame: The source columns as text (String), then `_row` (Int64), which says where a row
-            came from.
+        frame: The source columns, of files as text (String), then `_row` (Int64), which says where
+            a row came from.
         names: Names of the inputs, by the number in `_row`, from `first` on.
         first: The number of the first input.
         malformed: Records that could not be split into fields; each is refused by the load.
@@ -86,3 +86,16 @@ def extract(
         filtered=filtered,
         files=tuple((one.name, one.sha256(), one.size) for one in inputs if one.stored),
     )
+
+
+def extract_of(frame: pl.DataFrame, name: str, first: int) -> Extract:
+    """Rows that came with types from one place, such as a query.
+
+    Args:
+        frame: Without `_row`.
+        name: Of the place.
+        first: Its number.
+    """
+    start = row_id(first, 1)
+    rows = pl.int_range(start, start + frame.height, dtype=pl.Int64, eager=True).alias(ROW)
+    return Extract(frame=frame.with_columns(rows), names=(name,), first=first)

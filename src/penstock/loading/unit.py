@@ -231,6 +231,8 @@ class Unit:
             for books in self._books
         ]
         self._recorder.succeeded(connection, self._books, results)
+        if options.along is not None:
+            options.along(connection)
         return results
 
     def _table_load(self, prepared: Prepared, room: Room, along: Sequence[TableLoad]) -> TableLoad:

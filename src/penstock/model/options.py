@@ -249,6 +249,8 @@ class LoadOptions:
         rejects_file: Also write the rejects to this file (.csv or .xlsx).
         on_progress: Called with a `Progress` while the load runs.
         on_step: Called with the name of each step as it begins (`penstock.loading.steps`).
+        along: Called with the psycopg connection before the commit: what it writes is committed
+            with the data, or not at all. It may be called again where a load begins anew.
     """
 
     mode: LoadMode = LoadMode.APPEND
@@ -282,6 +284,7 @@ class LoadOptions:
     rejects_file: str | None = None
     on_progress: Callable[[Progress], None] | None = None
     on_step: Callable[[str], None] | None = None
+    along: Callable[[Any], None] | None = None
 
     def written(self, typed: Collection[str] = ()) -> dict[str, Any]:
         """How the values are written, as options of `load_table`, where it is not the default.

@@ -81,9 +81,7 @@ def test_a_load_by_key_stages_unlogged_and_leaves_nothing_behind(
     assert left_behind(database) == 0
 
 
-def test_a_sync_removes_what_is_gone(
-    database: Database, tmp_path: Path
-) -> None:
+def test_a_sync_removes_what_is_gone(database: Database, tmp_path: Path) -> None:
     path = prepared(database, tmp_path)
     path.write_text("\n".join(ROWS[:-1]) + "\n", encoding="utf-8")
 
