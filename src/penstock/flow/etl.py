@@ -17,8 +17,8 @@ from penstock.errors import PenstockError, UsageError
 from penstock.flow import fetching, housekeeping, telling
 from penstock.flow.catching import ErrorFile, catch
 from penstock.flow.corrections import Corrections
-from penstock.flow.fetching import Fetched, Fetching
 from penstock.flow.cursors import Cursors
+from penstock.flow.fetching import Fetched, Fetching
 from penstock.flow.job import Job
 from penstock.flow.lease import Lease
 from penstock.flow.log import RunLog
