@@ -6,7 +6,12 @@ import os
 
 from hypothesis import HealthCheck, settings
 
-pytest_plugins = ["tests.fixtures.postgres", "tests.fixtures.proxy", "tests.fixtures.mail"]
+pytest_plugins = [
+    "tests.fixtures.postgres",
+    "tests.fixtures.proxy",
+    "tests.fixtures.mail",
+    "tests.fixtures.api",
+]
 
 # A busy machine is slow, not wrong: time is measured in bench/, not here.
 settings.register_profile("gate", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -15,6 +15,7 @@ from penstock.errors import PenstockError, UsageError
 KINDS: Mapping[str, tuple[str, str]] = {
     "files": ("penstock.connectors.files", "Files"),
     "postgres": ("penstock.connectors.postgres", "Postgres"),
+    "rest": ("penstock.connectors.rest.connector", "Rest"),
     "smtp": ("penstock.connectors.smtp", "Smtp"),
 }
 #: URL scheme -> kind, for settings that have a `url` and no `kind`.

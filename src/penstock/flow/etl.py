@@ -279,7 +279,15 @@ class Etl:
         ledger = self._started()
         record = JobRecord(number=self._next(), job=name)
         flows.begin_job(ledger, self._flow, record)
-        job = Job(name, self.env, self._connectors, dry_run=self.dry_run)
+        where = self._ledger_connector()
+        job = Job(
+            name,
+            self.env,
+            self._connectors,
+            dry_run=self.dry_run,
+            flow=self._flow.flow,
+            ledger=lambda: where.connect(autocommit=True),
+        )
         result = run_job(
             run_of(one), job, record.number, strict=bool(self.env.get("strict", False))
         )

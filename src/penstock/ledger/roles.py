@@ -32,6 +32,7 @@ LOADER_RIGHTS: Mapping[str, tuple[str, ...]] = {
     "flow_locks": _WRITTEN,
     "outbox": _WRITTEN,
     "incidents": _WRITTEN,
+    "sent": _WRITTEN,
 }
 _READ = ("SELECT",)
 
