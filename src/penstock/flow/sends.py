@@ -66,9 +66,8 @@ def send(
     where = f"{connector.name} {module}"
     if only_changed and not writer.key:
         raise UsageError(f"{where}: only_changed needs a key: say key=")
-    tally = job.tally
     if ROW not in frame.columns:
-        tally.aggregated(where, frame.height)
+        job.tally.aggregated(where, frame.height)
         frame = frame.with_columns(pl.lit(None, dtype=pl.Int64).alias(ROW))
     sending = Sending(
         writer=writer,
@@ -81,8 +80,16 @@ def send(
         dry_run=job.dry_run,
         **_what(job, frame, transform, writer.key, where),
     )
-    sent = send_rows(sending, job.ledger)
-    tally.reached(frame.get_column(ROW), sent.result)
+    return _booked(job, send_rows(sending, job.ledger), frame.get_column(ROW))
+
+
+def _booked(job: Job, sent: Sent, rows: pl.Series) -> Sent:
+    """Book a send in the job's tally.
+
+    Raises:
+        ConnectorError: It could not go on.
+    """
+    job.tally.reached(rows, sent.result)
     if sent.error is not None:
         counted = ", ".join(f"{count:,} {name}" for name, count in sent.counts.items() if count)
         raise ConnectorError(
@@ -91,7 +98,7 @@ def send(
             advice=sent.error.advice,
         )
     if sent.stopped:
-        tally.notes.append(f"{sent.table}: stopped: {sent.stopped}")
+        job.tally.notes.append(f"{sent.table}: stopped: {sent.stopped}")
     return sent
 
 
