@@ -116,6 +116,19 @@ def test_pages_by_the_url_of_the_next_one(api: Api, read: Read, how: str) -> Non
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("url", ["/v1/people?page=2", "people?page=2", "?page=2"])
+def test_a_next_url_may_be_relative(api: Api, read: Read, url: str) -> None:
+    @api.on("GET", "/v1/people")
+    def people(asked: Asked) -> Any:
+        second = asked.params.get("page") == "2"
+        return {"data": PEOPLE[5:] if second else PEOPLE[:5], "next": None if second else url}
+
+    page = {"kind": "next_url", "next": "next"}
+    found = read(rest(api, page, base_url=f"{api.url}/v1"))
+    assert found["id"].to_list() == [str(one["id"]) for one in PEOPLE]
+    assert [one.path for one in api.asked] == ["/v1/people"] * 2
+
+
 def test_records_are_what_they_are_in_a_json_file(api: Api, tmp_path: Path) -> None:
     text = (
         '[{"id": 12345678901234567890, "price": 0.10, "tags": [1, 2]},'
@@ -281,6 +294,14 @@ def test_a_refused_client_is_said_without_the_secret(api: Api, read: Read) -> No
     assert caught.value.code == "token"
     assert "no token" in caught.value.message
     assert "wrong-one" not in caught.value.message
+
+
+def test_a_token_server_that_is_busy_is_waited_for(api: Api, read: Read) -> None:
+    given = token_server(api)
+    api.faults = [Reply({"error": "busy"}, 503), Reply({"error": "busy"}, 500)]
+    assert read(rest(api, auth=oauth(api))).height == len(PEOPLE)
+    assert api.fired == 2
+    assert given == ["T1"]
 
 
 def test_it_waits_as_long_as_the_api_says(api: Api, read: Read) -> None:

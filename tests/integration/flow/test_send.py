@@ -532,6 +532,55 @@ def test_refused_rows_are_written_and_mailed_as_those_of_loads_are(
     assert found == [(etl.run_id, "companies")]
 
 
+def test_an_api_is_read_into_a_table_and_every_record_is_accounted_for(
+    api: Api, database: Database, tmp_path: Path
+) -> None:
+    with database.connect() as connection:
+        connection.execute("create table people (id int primary key, name text not null)")
+    pages: dict[str, list[Any]] = {
+        "1": [{"id": 1, "name": "Ann"}, {"id": 2, "name": "Bob"}],
+        "2": [{"id": 2, "name": "Bob"}, {"id": 3, "name": None}, "no object"],
+        "3": [],
+    }  # the second came again: somebody was added while the pages were read
+
+    @api.on("GET", "/people")
+    def people(asked: Asked) -> Any:
+        return pages[asked.params["page"]]
+
+    env = {
+        "project": "shop",
+        "crm": {
+            "kind": "rest",
+            "base_url": api.url,
+            "modules": {"people": {"path": "/people", "page": {"kind": "page"}}},
+        },
+        "dev": {"warehouse": {"kind": "postgres", "url": database.url}},
+    }
+
+    def reads(job: Job) -> None:
+        rows = job.connect("crm").read("people")
+        warehouse = job.connect("warehouse")
+        job.catch(warehouse.load(rows, "people", mode="upsert", max_rejects="all"))
+
+    etl = Etl(env=choose(env, "dev", tmp_path), say=lambda line: None)
+    etl.start()
+    (result,) = etl.run(reads).results
+    assert etl.end() == 3
+    assert (result.record.extracted, result.record.dropped) == (5, 0)
+    with database.connect() as connection:
+        assert connection.execute("select * from people order by 1").fetchall() == [
+            (1, "Ann"), (2, "Bob"),
+        ]  # fmt: skip
+        assert connection.execute(
+            "select read, inserted, ignored, quarantined from penstock.loads"
+        ).fetchall() == [(5, 2, 1, 2)]
+        assert connection.execute(
+            "select source, record, codes from penstock.rejects order by reject_id"
+        ).fetchall() == [
+            ("crm people page 2", 2, ["23502"]), ("crm people page 2", 3, ["not_object"]),
+        ]  # fmt: skip
+
+
 KILLED = """
 import sys
 from pathlib import Path

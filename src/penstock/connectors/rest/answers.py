@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from penstock.connectors.rest.paths import MISSING, at
@@ -36,6 +36,7 @@ class Answer:
         headers: Names in small letters.
         content: Unpacked.
         links: `rel` -> URL of the header `Link`.
+        url: What was asked; it may hold a key.
         where: Method and path, for messages.
     """
 
@@ -43,6 +44,7 @@ class Answer:
     headers: Mapping[str, str]
     content: bytes
     links: Mapping[str, str]
+    url: str = field(repr=False)
     where: str
 
     @property

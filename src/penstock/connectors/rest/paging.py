@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urljoin
 
 from penstock.connectors.rest.answers import Answer
 from penstock.connectors.rest.modules import Cursor, Link, Module, NextUrl, Offset, PageNumber
@@ -85,6 +86,8 @@ def next_place(
         return Place(path=place.path, params=params, number=number, records=total)
     assert isinstance(page, (Link, NextUrl))  # noqa: S101  the last of them
     url = answer.links.get("next", "") if isinstance(page, Link) else at(found, page.next)
-    # The URL has the parameters in it.
     url = text_of(url)
-    return Place(path=url, params={}, number=number, records=total) if url else None
+    if not url:
+        return None
+    # It has the parameters in it, and may be relative to where this page was (RFC 3986).
+    return Place(path=urljoin(answer.url, url), params={}, number=number, records=total)

@@ -203,22 +203,18 @@ class Transport:
             headers={key.lower(): value for key, value in response.headers.items()},
             content=b"".join(parts),
             links=links,
+            url=str(response.url),
             where=f"{response.request.method} {response.url.path}",
         )
 
     def _token(self, url: str, form: Mapping[str, str]) -> Mapping[str, Any]:
         where = url.partition("?")[0]
-        try:
-            response = self._opened().send(
-                self._opened().build_request("POST", url, data=dict(form)), stream=True
-            )
-            answer = self._taken(response)
-        except httpx2.TransportError as error:
-            raise ConnectorError(
-                f"{self.name}: {where}: {self._said(error)}",
-                code="connect",
-                advice="Check token_url and firewall.",
-            ) from None
+        answer = self._asked_for_token(url, form)
+        tries = 0
+        while (answer.status in _LATER or answer.status >= 500) and tries < self.settings.retries:
+            time.sleep(min(self._wait(answer, tries), self.settings.patience))
+            answer = self._asked_for_token(url, form)
+            tries += 1
         found = answer.json()
         if answer.status >= 400 or not isinstance(found, Mapping):
             text = form["client_secret"]
@@ -229,6 +225,18 @@ class Transport:
                 advice="Check client_id and secret.",
             )
         return found
+
+    def _asked_for_token(self, url: str, form: Mapping[str, str]) -> Answer:
+        client = self._opened()
+        try:
+            request = client.build_request("POST", url, data=dict(form))
+            return self._taken(client.send(request, stream=True))
+        except httpx2.TransportError as error:
+            raise ConnectorError(
+                f"{self.name}: {url.partition('?')[0]}: {self._said(error)}",
+                code="connect",
+                advice="Check token_url and firewall.",
+            ) from None
 
     def _joined(self, here: httpx2.URL, there: str) -> httpx2.URL:
         base = self._base
