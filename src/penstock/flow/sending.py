@@ -118,6 +118,7 @@ class Send:
         self._responses: list[Response | None] = [None] * len(sending.rows)
         self._known: dict[str, Known] = {}
         self._accepted: dict[str, bytes] = {}
+        self._flying: tuple[int, ...] = ()
         self._in_a_row = 0
         self._failures = len(sending.malformed)
         self._stopped = ""
@@ -147,8 +148,9 @@ class Send:
         except BaseException as error:
             # Whatever it was: what is known is kept, and the error goes on.
             with suppress(psycopg.Error, PenstockError):
-                said = str(error) or type(error).__name__
-                self._finish(f"interrupted: {said}")
+                ctrl_c = isinstance(error, KeyboardInterrupt)
+                said = "interrupted by Ctrl-C" if ctrl_c else str(error) or type(error).__name__
+                self._finish(said)
             raise
         return sent
 
@@ -226,7 +228,9 @@ class Send:
         its, rows = self._its, self._its.rows
         contents = {one.key: rows[place].hash for place, one in chunk.items() if one.key}
         sends.intend(self._connection, its.place, self._load_id, contents)
+        self._flying = tuple(chunk)
         answered: Answered = its.writer.send(list(chunk.values()))
+        self._flying = ()
         taken, let_go = [], []
         pairs = zip(chunk.items(), answered.responses, strict=True)
         for (place, one), response in pairs:
@@ -266,6 +270,9 @@ class Send:
         its, error = self._its, broken or (self._error.message if self._error else "")
         reason = f"stopped before it: {error or self._stopped}"
         rest = Response(outcome="not_sent", code="not_sent", reason=reason)
+        lost = Response(outcome="unknown", code="unknown", reason=f"it may have arrived: {error}")
+        for place in self._flying:
+            self._responses[place] = lost
         responses = [one or rest for one in self._responses]
         spool = Spool(lambda number: self._origin(number))
         self._fill(spool, responses, failed=bool(error))

@@ -8,11 +8,16 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from penstock.connectors.registry import connector
 from penstock.connectors.rest.connector import Rest
@@ -367,6 +372,57 @@ def test_a_server_that_is_not_there_is_said(api: Api, read: Read) -> None:
     with pytest.raises(ConnectorError, match="tried 2 times") as caught:
         read(rest(api, base_url="http://127.0.0.1:1/v1", retries=1))
     assert caught.value.code == "connect"
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """Of 127.0.0.1, signed by itself, with its key; `ca.pem` beside it is the certificate alone."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    address = x509.IPAddress(ip_address("127.0.0.1"))
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([address]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    text = made.public_bytes(serialization.Encoding.PEM)
+    plain = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    (tmp_path / "ca.pem").write_bytes(text)
+    path = tmp_path / "server.pem"
+    path.write_bytes(text + plain)
+    return path
+
+
+def test_a_certificate_that_is_not_trusted_ends_it_and_one_that_is_does_not(
+    certificate: Path, read: Read
+) -> None:
+    api = Api(certificate)
+    try:
+        everybody(api)
+        with pytest.raises(
+            ConnectorError, match=r"certificate verify failed.*tried once"
+        ) as caught:
+            read(rest(api))
+        assert caught.value.code == "certificate"
+        assert "ca_file" in caught.value.advice
+        assert api.asked == []
+        assert read(rest(api, ca_file=str(certificate.parent / "ca.pem"))).height == len(PEOPLE)
+        with pytest.raises(ConnectorError, match="there is no file"):
+            read(rest(api, ca_file="gone.pem"))
+    finally:
+        api.stop()
 
 
 BAD = [

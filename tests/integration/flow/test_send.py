@@ -28,6 +28,7 @@ from penstock.project.environment import choose
 from tests.fixtures.api import Api, Asked, Reply
 from tests.fixtures.mail import Mailbox
 from tests.fixtures.postgres import Database
+from tests.integration.cli.program import penstock
 
 
 class Crm:
@@ -636,3 +637,47 @@ def test_killed_between_answer_and_booking_nothing_is_made_twice(
     assert send.ask("select status from penstock.runs order by started_at") == [
         ("interrupted",), ("succeeded",),
     ]  # fmt: skip
+
+
+def test_ctrl_c_closes_the_books_and_the_next_run_looks_up_what_may_have_arrived(
+    crm: Crm, send: Sender, tmp_path: Path
+) -> None:
+    words = [sys.executable, "-c", KILLED, crm.api.url, send.database.url, str(tmp_path), "create"]
+    victim: list[subprocess.Popen[bytes]] = []
+    done = crm.write
+
+    def interrupt_at_third(record: Mapping[str, Any]) -> dict[str, Any]:
+        answer = done(record)
+        if len(crm.writes) == 3:
+            os.kill(victim[0].pid, signal.SIGINT)
+            victim[0].wait()
+        return answer
+
+    crm.write = interrupt_at_third  # type: ignore[method-assign]
+    victim.append(subprocess.Popen(words, stderr=subprocess.DEVNULL))
+    assert victim[0].wait(60) == -signal.SIGINT
+    assert send.ask("select status, error, read, inserted, quarantined from penstock.loads") == [
+        ("failed", "interrupted by Ctrl-C", 5, 2, 3)
+    ]
+    assert send.ask("select key, codes, status from penstock.rejects") == [
+        (["c"], ["unknown"], "waiting")
+    ]
+    again = subprocess.run(words, capture_output=True, text=True, timeout=60, check=True)
+    assert again.stdout.startswith("{'sent': 3, 'unchanged': 2,")
+    assert crm.writes == ["a", "b", "c", "d", "e"]
+    assert send.ask("select status from penstock.rejects") == [("resolved",)]
+
+
+def test_the_commands_show_a_send_and_replay_none_of_its_rows(crm: Crm, send: Sender) -> None:
+    send(firms("a", "b", b="bad"))
+    where = {"PENSTOCK_DSN": send.database.url}
+    listed = penstock(send.folder, "rejects", "list", **where)
+    assert "name is bad" in listed.stdout + listed.stderr
+    ((number,),) = send.ask("select reject_id from penstock.rejects")
+    replayed = penstock(send.folder, "rejects", "replay", "--id", str(number), **where)
+    assert replayed.returncode != 0
+    assert "The table rest:crm.companies is not there" in replayed.stderr
+    assert penstock(send.folder, "doctor", **where).returncode == 0
+    assert penstock(send.folder, "runs", **where).returncode == 0
+    discarded = penstock(send.folder, "rejects", "discard", "rest:crm.companies", "--yes", **where)
+    assert discarded.returncode == 0, discarded.stderr

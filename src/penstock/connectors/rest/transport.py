@@ -124,7 +124,8 @@ class Transport:
                 if answer.status not in _LATER and request.again == "sure":
                     raise Unanswered(f"it answered {answer.status}{line_of(answer, self.hidden)}")
             wait = self._wait(answer, tries)
-            if tries >= self.settings.retries or waited + wait > self.settings.patience:
+            last = tries >= self.settings.retries or _untrusted(problem)
+            if last or waited + wait > self.settings.patience:
                 raise self._gave_up(answer, problem, tries + 1, wait)
             time.sleep(wait)
             waited, tries = waited + wait, tries + 1
@@ -274,8 +275,7 @@ class Transport:
         times = "once" if tries == 1 else f"{tries} times"
         if answer is None:
             code = "timeout" if isinstance(problem, httpx2.TimeoutException) else "connect"
-            if isinstance(problem, httpx2.ConnectError) and "certificate" in str(problem).lower():
-                code = "certificate"
+            code = "certificate" if _untrusted(problem) else code
             return ConnectorError(
                 f"{self.name}: {self._base.scheme}://{self._base.netloc.decode()}: "
                 f"{self._said(problem)} (tried {times})",
@@ -310,6 +310,11 @@ class Transport:
                 headers={"User-Agent": "penstock"},
             )
         return self._client
+
+
+def _untrusted(problem: Exception | None) -> bool:
+    """True where the server's certificate is not trusted: no new try changes that."""
+    return isinstance(problem, httpx2.ConnectError) and "certificate" in str(problem).lower()
 
 
 def _retry_after(text: str) -> float | None:
