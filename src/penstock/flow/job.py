@@ -16,8 +16,8 @@ import psycopg
 from penstock.connectors.postgres import Postgres
 from penstock.connectors.protocol import Connector
 from penstock.errors import UsageError
-from penstock.flow.sending import Sent
 from penstock.flow.sends import send
+from penstock.flow.sent import Sent
 from penstock.flow.tally import Tally
 from penstock.loading.inputs.traced import Traced
 from penstock.loading.load import load_table

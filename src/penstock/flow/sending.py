@@ -11,95 +11,21 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
 import psycopg
 
-from penstock.connectors.sending import Answered, Outgoing, Response, Writer
+from penstock.connectors.sending import Answered, Outgoing, Response
 from penstock.errors import ConnectorError, PenstockError, UsageError
 from penstock.flow.outgoing import Fault, Row
+from penstock.flow.sent import FAILED, Sending, Sent, frame_of
 from penstock.ledger import rejects, runs, sends
 from penstock.ledger.runs import RunRecord
-from penstock.ledger.sends import Known, Place, Taken
+from penstock.ledger.sends import Known, Taken
 from penstock.loading.spool import SCHEMA, Spool
 from penstock.model.batch import LINE, ROW, Malformed
-from penstock.model.options import Budget
 from penstock.model.result import LoadResult
-from penstock.model.table import TableName
-
-#: Outcomes of rows that did not arrive, or not surely.
-_FAILED = ("refused", "unknown", "not_sent")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sent:
-    """What came of a send.
-
-    Attributes:
-        result: Its books: `inserted` are records that are new there, `updated` others that were
-            taken, `quarantined` those that were refused, are unknown, or were not sent.
-        table: Connector and module, for people: `crm companies`.
-        counts: Outcome -> rows.
-        stopped: Why not everything was tried; empty where it was.
-        error: Why nothing more can be sent; None where it can.
-        frame: See `responses`.
-    """
-
-    result: LoadResult
-    table: str
-    counts: Mapping[str, int]
-    stopped: str
-    error: ConnectorError | None = None
-    frame: pl.DataFrame = field(repr=False)
-
-    def responses(self) -> pl.DataFrame:
-        """One row for each input row, in its order.
-
-        `_row` (Int64), `key`, `outcome` (`sent`, `unchanged`, `refused`, `unknown`, `not_sent`),
-        `target_id`, `code`, `reason` (String).
-        """
-        return self.frame
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sending:
-    """One send: what, where to, and when to stop.
-
-    Attributes:
-        writer: Sends.
-        place: Where to, for the ledger.
-        name: The connector's.
-        mode: How records are written.
-        rows: What is sent.
-        source: The rows as they were read, for error files; with `_row`.
-        origins: Source and record of each row.
-        malformed: Records that never became rows, with source and record.
-        only_changed: True: records that were last accepted as they are now are not sent.
-        stop_after: So many failures one after the other end it; None: they do not.
-        budget: More failures than that end it.
-        dry_run: True: nothing is sent.
-    """
-
-    writer: Writer
-    place: Place
-    name: str
-    mode: str
-    rows: Sequence[Row]
-    source: pl.DataFrame
-    origins: Sequence[tuple[str, int]]
-    malformed: Sequence[tuple[Malformed, tuple[str, int]]] = ()
-    only_changed: bool = False
-    stop_after: int | None = 25
-    budget: Budget
-    dry_run: bool = False
-
-    @property
-    def table(self) -> TableName:
-        """What stands for the module in the ledger; no schema has such a name."""
-        module = self.place.module
-        return TableName(f"rest:{self.name}", module if self.mode != "link" else f"{module} links")
 
 
 class Send:
@@ -249,7 +175,7 @@ class Send:
         self._responses[place] = response
         if response.code == "dry_run":
             return
-        if response.outcome in _FAILED:
+        if response.outcome in FAILED:
             self._failures += 1
             self._in_a_row += 1
         else:
@@ -294,10 +220,10 @@ class Send:
         return Sent(
             result=result,
             table=f"{its.name} {its.table.table}",
-            counts={name: counts.get(name, 0) for name in ("sent", "unchanged", *_FAILED)},
+            counts={name: counts.get(name, 0) for name in ("sent", "unchanged", *FAILED)},
             stopped=self._stopped,
             error=self._error,
-            frame=_frame(its.source.get_column(ROW), keys, responses),
+            frame=frame_of(its.source.get_column(ROW), keys, responses),
         )
 
     def _result(
@@ -308,7 +234,7 @@ class Send:
             one.outcome == "sent" and (one.created or its.mode == "create") for one in responses
         )
         tried = counts.get("not_sent", 0) if its.dry_run else 0
-        failed = sum(counts.get(name, 0) for name in _FAILED) - tried
+        failed = sum(counts.get(name, 0) for name in FAILED) - tried
         return LoadResult(
             run_id=self._run.run_id,
             load_id=self._load_id,
@@ -335,7 +261,7 @@ class Send:
 
     def _fill(self, spool: Spool, responses: Sequence[Response], *, failed: bool) -> None:
         """The rows that did not arrive; where the send failed as a whole, only those it tried."""
-        wanted = ("refused", "unknown") if failed else _FAILED
+        wanted = ("refused", "unknown") if failed else FAILED
         places = [
             place
             for place, one in enumerate(responses)
@@ -371,25 +297,6 @@ class Send:
 
 def _fault(response: Response) -> Sequence[Fault]:
     return [Fault("", response.code, response.reason)]
-
-
-def _frame(
-    rows: pl.Series, keys: Sequence[str | None], responses: Sequence[Response]
-) -> pl.DataFrame:
-    return pl.DataFrame(
-        {
-            ROW: rows,
-            "key": keys,
-            "outcome": [one.outcome for one in responses],
-            "target_id": [one.target_id for one in responses],
-            "code": [one.code for one in responses],
-            "reason": [one.reason for one in responses],
-        },
-        schema={
-            ROW: pl.Int64(),
-            **dict.fromkeys(("key", "outcome", "target_id", "code", "reason"), pl.String()),
-        },
-    )
 
 
 def send_rows(sending: Sending, ledger: Callable[[], psycopg.Connection[Any]] | None) -> Sent:

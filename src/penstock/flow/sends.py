@@ -5,27 +5,38 @@ Not for: the steps of sending (`sending`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
 import polars as pl
+import psycopg
 
 from penstock.connectors.protocol import Connector
 from penstock.connectors.sending import Writer
 from penstock.errors import ConnectorError, UsageError
 from penstock.flow.outgoing import rows_of
-from penstock.flow.sending import Sending, Sent, send_rows
+from penstock.flow.sending import send_rows
+from penstock.flow.sent import Sending, Sent
+from penstock.flow.tally import Tally
 from penstock.ledger.sends import Place
 from penstock.loading.load import budget_from
 from penstock.model.batch import ROW, file_of, record_of
 
 if TYPE_CHECKING:
-    from penstock.flow.job import Job
     from penstock.mapping.map import Map
 
 
+class Sender(Protocol):
+    """What of a job is needed here; see `job.Job`."""
+
+    tally: Tally
+    dry_run: bool
+    flow: str
+    ledger: Callable[[], psycopg.Connection[Any]] | None
+
+
 def send(
-    job: Job,
+    job: Sender,
     connector: Connector,
     frame: pl.DataFrame,
     module: str,
@@ -83,7 +94,7 @@ def send(
     return _booked(job, send_rows(sending, job.ledger), frame.get_column(ROW))
 
 
-def _booked(job: Job, sent: Sent, rows: pl.Series) -> Sent:
+def _booked(job: Sender, sent: Sent, rows: pl.Series) -> Sent:
     """Book a send in the job's tally.
 
     Raises:
@@ -103,7 +114,7 @@ def _booked(job: Job, sent: Sent, rows: pl.Series) -> Sent:
 
 
 def _what(
-    job: Job, frame: pl.DataFrame, transform: Map | None, key: Sequence[str], where: str
+    job: Sender, frame: pl.DataFrame, transform: Map | None, key: Sequence[str], where: str
 ) -> dict[str, Any]:
     """The rows as records, and where each came from: parts of a `Sending`.
 

@@ -21,7 +21,7 @@ from penstock.connectors.registry import connector
 from penstock.connectors.rest.connector import Rest
 from penstock.errors import ConnectorError, UsageError
 from penstock.flow.etl import Etl
-from penstock.flow.sending import Sent
+from penstock.flow.sent import Sent
 from penstock.ledger import install
 from penstock.model.batch import ROW
 from penstock.project.environment import choose

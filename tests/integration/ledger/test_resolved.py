@@ -139,7 +139,8 @@ def older(shop: Database) -> None:
     with shop.connect() as connection:
         connection.execute(
             "drop table penstock.jobs, penstock.cursors, penstock.flow_locks, penstock.outbox, "
-            "penstock.incidents, penstock.sent; alter table penstock.rejects drop column mailed_at; "
+            "penstock.incidents, penstock.sent; "
+            "alter table penstock.rejects drop column mailed_at; "
             "alter table penstock.runs drop column part_of, drop column job"
         )
         connection.execute("alter table penstock.rejects drop column awaits_parent cascade")
