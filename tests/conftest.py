@@ -13,6 +13,7 @@ pytest_plugins = [
     "tests.fixtures.sftp",
     "tests.fixtures.objects",
     "tests.fixtures.mariadb",
+    "tests.fixtures.api",
 ]
 
 # A busy machine is slow, not wrong: time is measured in bench/, not here.

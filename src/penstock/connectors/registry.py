@@ -19,6 +19,7 @@ KINDS: Mapping[str, tuple[str, str]] = {
     "objects": ("penstock.connectors.objects", "Objects"),
     "postgres": ("penstock.connectors.postgres", "Postgres"),
     "sftp": ("penstock.connectors.sftp", "Sftp"),
+    "rest": ("penstock.connectors.rest.connector", "Rest"),
     "smtp": ("penstock.connectors.smtp", "Smtp"),
     "sql": ("penstock.connectors.sql", "Sql"),
 }

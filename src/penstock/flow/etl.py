@@ -310,7 +310,16 @@ class Etl:
             lambda where, cursor, value: flows.move_cursor(where, self._flow, cursor, value),
             self._ledger_connector().name,
         )
-        job = Job(name, self.env, self._connectors, dry_run=self.dry_run, cursors=cursors)
+        where = self._ledger_connector()
+        job = Job(
+            name,
+            self.env,
+            self._connectors,
+            dry_run=self.dry_run,
+            cursors=cursors,
+            flow=self._flow.flow,
+            ledger=lambda: where.connect(autocommit=True),
+        )
         result = run_job(
             run_of(one), job, record.number, strict=bool(self.env.get("strict", False))
         )

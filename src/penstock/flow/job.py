@@ -11,11 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
+import psycopg
 
 from penstock.connectors.postgres import Postgres
 from penstock.connectors.protocol import Connector
 from penstock.errors import UsageError
 from penstock.flow.cursors import Cursor, Cursors
+from penstock.flow.sends import send
+from penstock.flow.sent import Sent
 from penstock.flow.tally import Tally
 from penstock.loading.inputs.traced import Traced
 from penstock.loading.load import load_table
@@ -53,11 +56,11 @@ class Caught:
     """Loads whose refused rows are to be told.
 
     Attributes:
-        loaded: The loads.
+        loaded: The loads and sends.
         to: A list's name or an address; None: the project's usual ones.
     """
 
-    loaded: tuple[Loaded, ...]
+    loaded: tuple[Loaded | Sent, ...]
     to: str | None
 
 
@@ -68,7 +71,9 @@ class Job:
     Attributes:
         name: Of its module.
         env: The environment's settings.
-        dry_run: True: loads are rolled back after they succeeded.
+        dry_run: True: loads are rolled back after they succeeded, and nothing is sent.
+        flow: Of which flow: project and main.
+        ledger: Opens a connection to the ledger, in autocommit; None: there is none.
     """
 
     name: str
@@ -76,6 +81,8 @@ class Job:
     connectors: Mapping[str, Connector] = field(repr=False)
     dry_run: bool = False
     cursors: Cursors = field(default_factory=Cursors, repr=False)
+    flow: str = ""
+    ledger: Callable[[], psycopg.Connection[Any]] | None = field(default=None, repr=False)
     tally: Tally = field(default_factory=Tally, repr=False)
     caught: list[Caught] = field(default_factory=list, repr=False)
     stack: ExitStack = field(default_factory=ExitStack, repr=False)
@@ -105,11 +112,11 @@ class Job:
             raise UsageError(f"{self.name}: drop() needs rows with their {ROW}")
         self.tally.drop(frame.get_column(ROW), because)
 
-    def catch(self, *loaded: Loaded, to: str | None = None) -> None:
-        """Tell what these loads refused: an error file each, and a mail.
+    def catch(self, *loaded: Loaded | Sent, to: str | None = None) -> None:
+        """Tell what these loads and sends refused: an error file each, and a mail.
 
         Args:
-            *loaded: What `load` gave.
+            *loaded: What `load` or `send` gave.
             to: A list of `env["mail"]["lists"]` or an address; default `env["mail"]["to"]`.
         """
         self.caught.append(Caught(loaded, to))
@@ -220,6 +227,24 @@ class Connection:
         result = load_table(self.connector.conninfo(), source, table, **options)
         tally.reached(rows, result)
         return Loaded(result, table)
+
+    def send(
+        self, frame: pl.DataFrame, module: str, transform: Map | None = None, **options: Any
+    ) -> Sent:
+        """Send rows to a module of another system, such as a CRM.
+
+        Args:
+            frame: The rows; with their `_row` each refused one is known by where it was read.
+            module: Its name in the connector's settings.
+            transform: How fields are made; default: the columns as they are.
+            **options: As for `flow.sends.send`: `mode`, `key`, `only_changed`, `stop_after`,
+                `max_failures`.
+
+        Raises:
+            UsageError: Nothing can be sent there, or not so.
+            ConnectorError: The system cannot be reached, or refuses the login.
+        """
+        return send(self._job, self.connector, frame, module, transform, **options)
 
     def _bound(
         self, transform: Map, frame: pl.DataFrame, table: str, options: Mapping[str, Any]

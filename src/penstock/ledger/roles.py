@@ -33,6 +33,7 @@ LOADER_RIGHTS: Mapping[str, tuple[str, ...]] = {
     "outbox": _WRITTEN,
     "incidents": _WRITTEN,
     "fetched": _WRITTEN,
+    "sent": _WRITTEN,
 }
 _READ = ("SELECT",)
 

@@ -36,6 +36,7 @@ LOADER = {
     "outbox": WRITTEN,
     "rejects": WRITTEN,
     "runs": WRITTEN,
+    "sent": WRITTEN,
 }
 READER = {name: {"SELECT"} for name in LOADER}
 SHOP = """

@@ -43,7 +43,9 @@ on conflict (load_id) do nothing;
 with gone as (
   update penstock.runs r
   set status = 'interrupted', finished_at = clock_timestamp(),
-      error = 'the process or its connection ended before the load did; nothing was changed'
+      error = 'the process or its connection ended before the load did; ' || case r.kind
+              when 'send' then 'what was sent until then is in penstock.sent'
+              else 'nothing was changed' end
   where r.status = 'running' and r.kind <> 'flow'  -- a flow is known by its lease
     and r.run_id <> all (%(own)s::uuid[])
     and not exists (select from pg_catalog.pg_stat_activity a

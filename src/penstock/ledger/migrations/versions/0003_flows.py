@@ -1,4 +1,4 @@
-"""Flows: their jobs, cursors, locks, and mails that wait to be sent."""
+"""Flows: their jobs, cursors, locks, mails that wait to be sent, and what was sent elsewhere."""
 
 from __future__ import annotations
 
@@ -100,6 +100,23 @@ _STATEMENTS = [
         run_id uuid not null references penstock.runs,
         fetched_at timestamptz not null default clock_timestamp(),
         primary key (flow, source, sha256, name)
+    )
+    """,
+    # What other systems have taken. `pending` is the content of a record that was sent and not
+    # answered yet: after a kill it is known what may have arrived.
+    """
+    create table penstock.sent (
+        flow text not null,
+        target text not null,
+        module text not null,
+        kind text not null check (kind in ('record', 'link')),
+        key text not null,
+        hash bytea,
+        target_id text not null default '',
+        sent_at timestamptz,
+        load_id uuid not null,
+        pending bytea,
+        primary key (flow, target, module, kind, key)
     )
     """,
 ]
