@@ -13,8 +13,10 @@ from penstock.mapping.field import source_mistakes, source_of
 from penstock.mapping.values import fits, literal
 
 Match = Literal["unique", "first", "last", "all"]
-Missing = Literal["reject", "null", "default"]
+Missing = Literal["reject", "null", "default", "wait"]
 _MATCH, _MISSING = ("unique", "first", "last", "all"), ("reject", "null", "default")
+#: What a load makes of keys that a table does not have.
+_OF_TABLE = ("reject", "null", "wait")
 _FOUND, _TIMES, _VALUE = "found", "times", "value"
 
 
@@ -37,19 +39,21 @@ class Lookup:
 
     Attributes:
         columns: The source column, or several; each may be a per-row expression.
-        members: Key -> value (of several columns: tuples as keys), or a frame, or `Members`.
+        members: Key -> value (of several columns: tuples as keys), or a frame, or `Members`; or
+            `table.column` of the database that is loaded to: the column is the natural key, the
+            value what the field refers to, and the load finds it, as of then.
         key: Of a frame: the column with the key, or several, in the order of `columns`.
         value: Of a frame: the column with the value.
         match: Of several members with one key: `unique` refuses the row (members that are equal
             count once), `first` and `last` take one in the order of the members, `all` makes a
             row of each.
         missing: A key without member: the row is rejected, or the value is NULL, or `default`;
-            the latter two are counted.
+            the latter two are counted. In a table also `wait`: for the row to come.
         default: For `missing="default"`.
     """
 
     columns: str | pl.Expr | Sequence[str | pl.Expr]
-    members: Mapping[Any, Any] | pl.DataFrame | Members
+    members: Mapping[Any, Any] | pl.DataFrame | Members | str
     _: KW_ONLY
     key: str | Sequence[str] | None = None
     value: str | None = None
@@ -69,6 +73,11 @@ class Lookup:
         """The key columns of a frame as a tuple."""
         return (self.key,) if isinstance(self.key, str) else tuple(self.key or ())
 
+    @property
+    def table(self) -> str | None:
+        """`table.column`, where a load is to look the key up; None: this does it."""
+        return self.members if isinstance(self.members, str) else None
+
     @cached_property
     def expressions(self) -> tuple[pl.Expr, ...]:
         """The sources as expressions."""
@@ -77,6 +86,8 @@ class Lookup:
     def mistakes(self) -> list[str]:
         """What is wrong with the declaration, a sentence each; empty where nothing is."""
         found = [why for source in self.sources for why in source_mistakes(source)]
+        if self.table is not None:
+            return found + self._table_mistakes(self.table)
         if self.match not in _MATCH:
             found.append(f"match={self.match!r} is none of {', '.join(_MATCH)}")
         if self.missing not in _MISSING:
@@ -86,6 +97,20 @@ class Lookup:
         if not self.sources:
             found.append("Lookup needs a source column")
         return found + self._member_mistakes()
+
+    def _table_mistakes(self, table: str) -> list[str]:
+        found = []
+        if not all(table.rpartition(".")):
+            found.append(f'Lookup in a table is written "table.column", not {table!r}')
+        if len(self.sources) != 1:
+            found.append("Lookup in a table goes by one source column")
+        if self.keys or self.value is not None or self.default is not None:
+            found.append("Lookup in a table takes no key=, value= or default=")
+        if self.match != "unique":
+            found.append("Lookup in a table takes no match=: its column must be unique")
+        if self.missing not in _OF_TABLE:
+            found.append(f"missing={self.missing!r} is none of {', '.join(_OF_TABLE)}")
+        return found
 
     def _member_mistakes(self) -> list[str]:
         if isinstance(self.members, Mapping):

@@ -116,7 +116,9 @@ def make(frame: pl.DataFrame, fields: Mapping[str, pl.Expr | Field | Lookup]) ->
     frame, found = _expanded(frame, expand)
     made = {}
     for name, how in fields.items():
-        if isinstance(how, Lookup):
+        if isinstance(how, Lookup) and how.table is not None:
+            made[name] = _evaluated(frame, name, how.expressions[0], books)[0]  # the load looks up
+        elif isinstance(how, Lookup):
             made[name] = _looked_up(frame, name, how, found.get(name), books)
         elif isinstance(how, Field):
             made[name] = _field(frame, name, how, books)

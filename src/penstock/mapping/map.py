@@ -91,6 +91,12 @@ class Map:
         """The source columns that the named fields read, each once."""
         return tuple(dict.fromkeys(one for how in self._fields.values() for one in _read_by(how)))
 
+    @property
+    def lookups(self) -> Mapping[str, Lookup]:
+        """The fields that a load looks up in a table, and how."""
+        found = {name: how for name, how in self._fields.items() if isinstance(how, Lookup)}
+        return {name: how for name, how in found.items() if how.table is not None}
+
     def check(
         self, source_columns: Sequence[str], spec: TableSpec, *, partial: bool = False
     ) -> Map:

@@ -1,0 +1,135 @@
+"""What became of each row that a job gave to a load. Not for: the load's books (`tally`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, LiteralString
+
+import polars as pl
+import psycopg
+from psycopg import sql
+
+from penstock.connectors.postgres import Postgres
+from penstock.model.batch import ROW, file_of, record_of
+from penstock.model.table import TableSpec
+from penstock.postgres.catalog import read_table
+from penstock.postgres.names import qualified
+
+#: Keys that are looked up at once.
+_CHUNK = 50_000
+#: SQLSTATE and rule of a reference to what is not there.
+_NO_PARENT = ("23503", "no_match")
+#: Those that a load refused, by where they came from.
+_REFUSED: LiteralString = (
+    "select source, record, codes[1], reasons[1], awaits_parent from penstock.rejects "
+    "where last_load = %s and status = 'waiting'"
+)
+#: Values that refer to nothing, of rows that these loads refused or let wait.
+_MISSING: LiteralString = (
+    "select distinct bad from penstock.rejects r, unnest(r.columns, r.codes, r.bad_values) "
+    "as one(col, code, bad) where r.last_load::text = any(%s) and r.status = 'waiting' "
+    "and one.col = %s and one.code = any(%s) and bad is not null order by bad"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Given:
+    """The rows that a job gave to a load.
+
+    Attributes:
+        connector: The database.
+        frame: As the job had them, with `_row`.
+        made: The target's fields of the same rows, in the same order, as the map made them.
+        names: Number of an input, as in `_row` -> its name.
+        key: The target's columns by which a row is known.
+    """
+
+    connector: Postgres
+    frame: pl.DataFrame = field(repr=False)
+    made: pl.DataFrame = field(repr=False)
+    names: Mapping[int, str] = field(repr=False)
+    key: tuple[str, ...] = ()
+
+
+def key_of(spec: TableSpec, options: Mapping[str, Any]) -> tuple[str, ...]:
+    """The columns by which a row of a load is known: `key`, else the primary key."""
+    given = options.get("key")
+    if given:
+        return (given,) if isinstance(given, str) else tuple(given)
+    return spec.primary_key.columns if spec.primary_key is not None else ()
+
+
+def responses(given: Given, load_id: str, table: str) -> pl.DataFrame:
+    """One row for each row that was given, in its order.
+
+    Returns:
+        `_row` (Int64); the key's columns as they were given; `outcome` (String): `loaded`,
+        `refused`, or `waits` (for its parent); `target_id` (String): the row's primary key where
+        that is one column and no part of the key; `code`, `reason` (String).
+    """
+    with given.connector.connect() as connection:
+        refused = connection.execute(_REFUSED, [load_id]).fetchall()
+        spec = read_table(connection, table)
+        known = {(source, record): rest for source, record, *rest in refused}
+        places = [
+            None if row is None else known.get((given.names.get(file_of(row)), record_of(row)))
+            for row in given.frame.get_column(ROW).to_list()
+        ]
+        outcomes = ["loaded" if p is None else "waits" if p[2] else "refused" for p in places]
+        keys = [name for name in given.key if name in given.made.columns]
+        frame = given.frame.select(ROW).with_columns(
+            *(given.made.get_column(name) for name in keys),
+            pl.Series("outcome", outcomes, dtype=pl.String),
+            pl.Series("target_id", [None] * len(places), dtype=pl.String),
+            pl.Series("code", [p and p[0] for p in places], dtype=pl.String),
+            pl.Series("reason", [p and p[1] for p in places], dtype=pl.String),
+        )
+        with suppress(psycopg.DataError):  # keys in a grammar that the server does not read
+            return frame.with_columns(target_id=_ids(connection, spec, frame, keys))
+    return frame
+
+
+def missing(
+    connection: psycopg.Connection[Any], loads: Sequence[str], column: str
+) -> tuple[str, ...]:
+    """Values of a column that refer to nothing, of rows that these loads refused or let wait."""
+    found = connection.execute(_MISSING, [list(loads), column, list(_NO_PARENT)])
+    return tuple(row[0] for row in found)
+
+
+def _ids(
+    connection: psycopg.Connection[Any], spec: TableSpec, frame: pl.DataFrame, keys: Sequence[str]
+) -> pl.Series:
+    """The primary keys of the rows that were loaded."""
+    own = spec.primary_key.columns if spec.primary_key is not None else ()
+    found: list[str | None] = [None] * frame.height
+    if len(own) == 1 and keys and own[0] not in keys:
+        texts = [frame.get_column(name).cast(pl.String).to_list() for name in keys]
+        loaded = [n for n, one in enumerate(frame.get_column("outcome")) if one == "loaded"]
+        statement = _find(spec, keys, own[0])
+        for start in range(0, len(loaded), _CHUNK):
+            part = loaded[start : start + _CHUNK]
+            values = [[column[place] for place in part] for column in texts]
+            for number, identity in connection.execute(statement, values):
+                found[part[number - 1]] = identity
+    return pl.Series(found, dtype=pl.String)
+
+
+def _find(spec: TableSpec, keys: Sequence[str], own: str) -> sql.Composed:
+    types = {column.name: column.type for column in spec.columns}
+    return sql.SQL(
+        "select s.penstock_number, t.{own}::text from unnest({values}) with ordinality "
+        "as s({names}, penstock_number) join {target} t on {pairs}"
+    ).format(
+        own=sql.Identifier(own),
+        values=sql.SQL(", ").join(
+            sql.SQL("%s::{}[]").format(sql.SQL(types[name])) for name in keys
+        ),
+        names=sql.SQL(", ").join(map(sql.Identifier, keys)),
+        target=qualified(spec.name),
+        pairs=sql.SQL(" and ").join(
+            sql.SQL("t.{0} = s.{0}").format(sql.Identifier(name)) for name in keys
+        ),
+    )
