@@ -11,6 +11,7 @@ import psycopg
 
 from penstock.flow.housekeeping import ERRORS
 from penstock.flow.running import JobResult
+from penstock.ledger.flows import FlowRun
 from penstock.ledger.outbox import not_mailed
 from penstock.ledger.quarantine import Selection
 from penstock.loading.export import export_rejects
@@ -43,39 +44,55 @@ class ErrorFile:
 
 
 def catch(
-    connection: psycopg.Connection[Any], root: Path, run_id: str, result: JobResult
+    connection: psycopg.Connection[Any], root: Path, run: FlowRun, result: JobResult
 ) -> list[ErrorFile]:
-    """Write the rows that a job's caught loads refused, one file for each job and table.
+    """Write the rows that a job's caught loads refused, one file for each table and addressee.
 
-    Rows that an earlier run has mailed are not written again.
+    Rows that an earlier run has mailed are not written again; rows that an earlier run of the job
+    could not tell of, because it was killed, are.
 
     Args:
         connection: To the ledger.
         root: The project's.
-        run_id: The flow's run.
+        run: The flow's.
         result: The job's.
     """
-    files = []
+    files: list[ErrorFile] = []
+    seen: set[int] = set()
     for caught in result.caught:
-        for loaded in caught.loaded:
-            ids = not_mailed(connection, [loaded.result.load_id])
+        for table in dict.fromkeys(one.table for one in caught.loaded):
+            loads = [one.result for one in caught.loaded if one.table == table]
+            ids = [
+                each
+                for one in loads
+                for each in not_mailed(connection, one.load_id, run.flow, result.record.job)
+            ]
+            ids = [each for each in dict.fromkeys(ids) if each not in seen]
             if not ids:
                 continue
-            name = f"{run_id[:8]}-{result.record.job}-{loaded.table.replace('.', '-')}.xlsx"
-            path = root / ERRORS / name
-            path.parent.mkdir(parents=True, exist_ok=True)
+            seen.update(ids)
+            path = _path(root, f"{run.run_id[:8]}-{result.record.job}-{table}", files)
             export_rejects(connection, path, Selection(ids=tuple(ids)))
             files.append(
                 ErrorFile(
                     path=path,
                     job=result.record.job,
-                    table=loaded.table,
+                    table=table,
                     to=caught.to,
                     ids=tuple(ids),
-                    reasons=reasons_of(loaded.result.reasons),
+                    reasons=reasons_of([reason for one in loads for reason in one.reasons]),
                 )
             )
     return files
+
+
+def _path(root: Path, stem: str, others: Sequence[ErrorFile]) -> Path:
+    folder = root / ERRORS
+    folder.mkdir(parents=True, exist_ok=True)
+    plain = "".join(letter if letter.isalnum() or letter in "-_" else "-" for letter in stem)
+    taken = {one.path.name for one in others}
+    names = (f"{plain}{f'-{number}' if number else ''}.xlsx" for number in range(len(taken) + 1))
+    return folder / next(name for name in names if name not in taken)
 
 
 def reasons_of(found: Sequence[Any]) -> tuple[tuple[str, int], ...]:

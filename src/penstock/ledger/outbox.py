@@ -16,12 +16,20 @@ from penstock.postgres.queries import queries
 
 _SQL = queries("penstock.ledger.sql", "flows.sql")
 _ERROR_LENGTH = 1000
+#: Days of runs whose refused rows are still told by a later one.
+_LOOKED_BACK = 30
 
 
-def not_mailed(connection: psycopg.Connection[Any], loads: Sequence[str]) -> list[int]:
-    """Rejects that these loads met, that wait, and that nobody was mailed."""
-    rows = connection.execute(_SQL["not_mailed"], {"loads": list(loads)})
-    return [int(row[0]) for row in rows]
+def not_mailed(
+    connection: psycopg.Connection[Any], load_id: str, flow: str, job: str
+) -> list[int]:
+    """Rejects that a load met, that wait, and that nobody was mailed.
+
+    With them come those that earlier runs of the job met in the same table, and were killed
+    before they could tell.
+    """
+    said = {"load": load_id, "flow": flow, "job": job, "days": _LOOKED_BACK}
+    return [int(row[0]) for row in connection.execute(_SQL["not_mailed"], said)]
 
 
 def put(

@@ -32,10 +32,14 @@ class RunRecord:
         run_id: Its id.
         kind: `load`, `load-star` or `clear`.
         command: What was asked for, without secrets.
+        part_of: The run of the flow that it belongs to, where that is in the same ledger.
+        job: The flow's job.
     """
 
     kind: str
     command: str = ""
+    part_of: str | None = None
+    job: str = ""
     run_id: str = field(default_factory=lambda: str(uuid.uuid4()))
 
 
@@ -58,6 +62,8 @@ def begin_run(connection: psycopg.Connection[Any], run: RunRecord, target: str) 
             "host": holdable(connection, platform.node()),
             "process": os.getpid(),
             "version": version("penstock"),
+            "part_of": run.part_of,
+            "job": holdable(connection, run.job),
         },
     )
 

@@ -80,9 +80,18 @@ set value = excluded.value, run_id = excluded.run_id, moved_at = clock_timestamp
 update penstock.runs set part_of = %(flow_run)s, job = %(job)s where run_id = any (%(runs)s::uuid[]);
 
 -- name: not_mailed
--- Rejects of a flow's loads that nobody was told of by mail.
+-- Rejects of a load that nobody was told of by mail; and those of earlier runs of the same job into
+-- the same table, which were killed before they could tell.
+with own as (select load_id, schema_name, table_name from penstock.loads where load_id = %(load)s),
+earlier as (
+  select l.load_id from penstock.runs f join penstock.runs u on u.part_of = f.run_id
+  join penstock.loads l on l.run_id = u.run_id
+  join own on (own.schema_name, own.table_name) = (l.schema_name, l.table_name)
+  where f.kind = 'flow' and f.command = %(flow)s and u.job = %(job)s
+    and f.started_at > clock_timestamp() - make_interval(days => %(days)s))
 select r.reject_id from penstock.rejects r
-where r.last_load = any (%(loads)s::uuid[]) and r.status = 'waiting' and r.mailed_at is null
+where r.status = 'waiting' and r.mailed_at is null
+  and r.last_load in (select load_id from own union select load_id from earlier)
 order by r.reject_id;
 
 -- name: mark_mailed

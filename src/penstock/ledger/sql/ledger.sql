@@ -25,10 +25,10 @@ order by 1;
 
 -- name: begin_run
 -- A run is known before its work begins, with the backend that does it.
-insert into penstock.runs (run_id, kind, command, target, host, process, version,
+insert into penstock.runs (run_id, kind, command, target, host, process, version, part_of, job,
                            backend_pid, backend_start)
 values (%(run_id)s, %(kind)s, %(command)s, %(target)s, %(host)s, %(process)s, %(version)s,
-        pg_backend_pid(),
+        %(part_of)s, %(job)s, pg_backend_pid(),
         (select backend_start from pg_catalog.pg_stat_activity where pid = pg_backend_pid()))
 on conflict (run_id) do nothing;
 
