@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     )
     from penstock.flow.etl import Etl
     from penstock.flow.job import Job
+    from penstock.flow.linking import Ref
     from penstock.loading.clear import Cleared, clear_tables
     from penstock.loading.inspect import inspect
     from penstock.loading.inspection import InspectedColumn, Inspection
@@ -55,6 +56,7 @@ _HOMES = {
     "OrphanPolicy": "penstock.model.options",
     "PenstockError": "penstock.errors",
     "Progress": "penstock.model.options",
+    "Ref": "penstock.flow.linking",
     "ReasonCount": "penstock.model.result",
     "ReplayResult": "penstock.model.result",
     "SAME": "penstock.mapping.map",
@@ -93,6 +95,7 @@ __all__ = [  # noqa: RUF022  in plain order
     "PenstockError",
     "Progress",
     "ReasonCount",
+    "Ref",
     "ReplayResult",
     "SAME",
     "ShrinkRefused",

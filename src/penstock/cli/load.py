@@ -121,10 +121,11 @@ def load(
         return
 
     def run(where: str, options: LoadOptions, command: str) -> list[LoadResult]:
+        from penstock.ledger.runs import RunRecord
         from penstock.loading.load import run_load
 
         options = replace(options, **changes)
-        return run_load(where, [(table, files)], options, kind="load", command=command)
+        return run_load(where, [(table, files)], options, RunRecord("load", command))
 
     results, _ = carry_out(run, flags, LoadMode.APPEND)
     if flags.as_json:

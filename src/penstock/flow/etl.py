@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from penstock.flow.job import Job
 from penstock.flow.lease import Lease
 from penstock.flow.log import RunLog
 from penstock.flow.program import run_program
+from penstock.flow.responses import missing
 from penstock.flow.running import JobResult, Runnable, name_of, run_job, run_of
 from penstock.ledger import flows, install
 from penstock.ledger.flows import FlowRun, JobRecord
@@ -36,10 +38,16 @@ class Outcome:
     Attributes:
         results: One for each job, in order.
         error_files: Files with the rows that they refused.
+        find: Asks the ledger for `missing`.
     """
 
     results: tuple[JobResult, ...]
     error_files: tuple[ErrorFile, ...]
+    find: Callable[[Sequence[str], str], tuple[str, ...]] = field(repr=False)
+
+    def missing(self, column: str) -> tuple[str, ...]:
+        """The values of a column that refer to nothing, of rows that these jobs refused."""
+        return self.find([load for one in self.results for load in one.loads], column)
 
     @property
     def failed(self) -> bool:
@@ -151,12 +159,15 @@ class Etl:
         done.tell(name, self.say, self._log)
         return done
 
-    def run(self, *jobs: Runnable, mail: bool = False) -> Outcome:
+    def run(
+        self, *jobs: Runnable, mail: bool = False, only: Sequence[str] | None = None
+    ) -> Outcome:
         """Run jobs that depend on one another, in this order: when one fails, the next are skipped.
 
         Args:
             *jobs: Modules with `run(job)`, or such functions.
             mail: True: mail at once what they refused.
+            only: Keys that the jobs are asked for, as `job.only`; such as `outcome.missing(...)`.
         """
         ledger = self._started()
         results: list[JobResult] = []
@@ -169,12 +180,12 @@ class Etl:
             if name in self._done:
                 self.say(f"{name}: done by the earlier run")
                 continue
-            result = self._skipped(name, broken) if broken else self._run(one, name)
+            result = self._skipped(name, broken) if broken else self._run(one, name, only)
             results.append(result)
             self._results.append(result)
             if result.runs:
                 flows.part_of(ledger, self._flow, name, result.runs)
-            caught = catch(ledger, self.root, self.run_id, result)
+            caught = catch(ledger, self.root, self._flow, result)
             files += caught
             self._files += caught
             self._show(result, caught)
@@ -182,7 +193,7 @@ class Etl:
                 broken = name
         if mail:
             self._tell(files)
-        return Outcome(tuple(results), tuple(files))
+        return Outcome(tuple(results), tuple(files), partial(missing, ledger))
 
     def mail(self, files: Sequence[ErrorFile], to: str | None = None) -> None:
         """Mail error files now, instead of at the end.
@@ -301,7 +312,7 @@ class Etl:
         found = [one for one in self._connectors.values() if isinstance(one, Smtp)]
         return None if self.dry_run or not found else found[0]
 
-    def _run(self, one: Runnable, name: str) -> JobResult:
+    def _run(self, one: Runnable, name: str, only: Sequence[str] | None = None) -> JobResult:
         ledger = self._started()
         record = JobRecord(number=self._next(), job=name)
         flows.begin_job(ledger, self._flow, record)
@@ -317,7 +328,10 @@ class Etl:
             self._connectors,
             dry_run=self.dry_run,
             cursors=cursors,
+            only=None if only is None else tuple(only),
             flow=self._flow.flow,
+            run_id=self.run_id,
+            keeps=where.name,
             ledger=lambda: where.connect(autocommit=True),
         )
         result = run_job(

@@ -8,47 +8,20 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import polars as pl
 import psycopg
 
-from penstock.connectors.postgres import Postgres
 from penstock.connectors.protocol import Connector
 from penstock.errors import UsageError
+from penstock.flow.connection import Connection, Loaded
 from penstock.flow.cursors import Cursor, Cursors
-from penstock.flow.sends import send
 from penstock.flow.sent import Sent
 from penstock.flow.tally import Tally
-from penstock.loading.inputs.traced import Traced
-from penstock.loading.load import load_table
+from penstock.ledger.runs import RunRecord
 from penstock.model.batch import ROW
-from penstock.model.result import LoadResult
-from penstock.postgres.catalog import find_table, read_table
 from penstock.project.environment import Environment
-
-if TYPE_CHECKING:
-    from penstock.mapping.map import Map
-
-#: Modes that may leave out columns which a new row would need.
-_PARTIAL = ("upsert", "sync", "scd2")
-
-
-class NothingToDo(Exception):
-    """There is nothing to read: the job ends, and has succeeded."""
-
-
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """What came of a load in a job.
-
-    Attributes:
-        result: The books of the load.
-        table: Where to, as the job named it.
-    """
-
-    result: LoadResult
-    table: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +29,7 @@ class Caught:
     """Loads whose refused rows are to be told.
 
     Attributes:
-        loaded: The loads and sends.
+        loaded: The loads, links and sends.
         to: A list's name or an address; None: the project's usual ones.
     """
 
@@ -72,7 +45,10 @@ class Job:
         name: Of its module.
         env: The environment's settings.
         dry_run: True: loads are rolled back after they succeeded, and nothing is sent.
+        only: Keys that it is asked for, by `etl.run(..., only=...)`; None: everything.
         flow: Of which flow: project and main.
+        run_id: The flow's run.
+        keeps: Name of the connector whose database has the ledger.
         ledger: Opens a connection to the ledger, in autocommit; None: there is none.
     """
 
@@ -81,9 +57,13 @@ class Job:
     connectors: Mapping[str, Connector] = field(repr=False)
     dry_run: bool = False
     cursors: Cursors = field(default_factory=Cursors, repr=False)
+    only: tuple[str, ...] | None = None
     flow: str = ""
+    run_id: str = ""
+    keeps: str = ""
     ledger: Callable[[], psycopg.Connection[Any]] | None = field(default=None, repr=False)
     tally: Tally = field(default_factory=Tally, repr=False)
+    connections: dict[str, Connection] = field(default_factory=dict, repr=False)
     caught: list[Caught] = field(default_factory=list, repr=False)
     stack: ExitStack = field(default_factory=ExitStack, repr=False)
 
@@ -96,7 +76,9 @@ class Job:
         if name not in self.connectors:
             known = ", ".join(sorted(self.connectors)) or "none"
             raise UsageError(f"{self.name}: there is no connector {name!r} in env; known: {known}")
-        return Connection(self, self.connectors[name])
+        if name not in self.connections:  # a unit is of one connection, however often it is asked
+            self.connections[name] = Connection(self, self.connectors[name])
+        return self.connections[name]
 
     def drop(self, frame: pl.DataFrame, *, because: str) -> None:
         """Leave rows out, and say why: they are booked as dropped, with the reason.
@@ -113,10 +95,10 @@ class Job:
         self.tally.drop(frame.get_column(ROW), because)
 
     def catch(self, *loaded: Loaded | Sent, to: str | None = None) -> None:
-        """Tell what these loads and sends refused: an error file each, and a mail.
+        """Tell what these loads, links and sends refused: an error file each, and a mail.
 
         Args:
-            *loaded: What `load` or `send` gave.
+            *loaded: What `load`, `link` or `send` gave.
             to: A list of `env["mail"]["lists"]` or an address; default `env["mail"]["to"]`.
         """
         self.caught.append(Caught(loaded, to))
@@ -140,6 +122,17 @@ class Job:
         """
         return self.cursors.take(name, column, initial, overlap)
 
+    def run_of(self, kind: str, connector: str) -> RunRecord:
+        """The record of a run of loads that this job makes; part of the flow's, where it can be.
+
+        Args:
+            kind: `load` or `unit`.
+            connector: Name of the database that is loaded to.
+        """
+        if not self.run_id or connector != self.keeps:
+            return RunRecord(kind)
+        return RunRecord(kind, part_of=self.run_id, job=self.name)
+
     def spool(self) -> Callable[[], Path]:
         """Makes a folder (0700) for what can be read only once, when somebody asks for it."""
 
@@ -148,117 +141,3 @@ class Job:
             return Path(self.stack.enter_context(tempfile.TemporaryDirectory(prefix="penstock-")))
 
         return make
-
-
-class Connection:
-    """A connector within a job.
-
-    Args:
-        job: Books what is done.
-        connector: Does it.
-    """
-
-    def __init__(self, job: Job, connector: Connector) -> None:
-        self._job = job
-        self.connector = connector
-
-    def read(self, what: Any, /, **options: Any) -> pl.DataFrame:
-        """Read rows.
-
-        Args:
-            what: Of a folder: a pattern; of a database: a query.
-            **options: As the connector has them; `since` may be a cursor of the job.
-
-        Returns:
-            The source's columns, then `_row` (Int64), by which each row is accounted for.
-
-        Raises:
-            NothingToDo: No file matches: the job ends here, and has succeeded.
-            PenstockError: It cannot be read.
-        """
-        extract = getattr(self.connector, "extract", None)
-        if extract is None:
-            raise UsageError(f"{self.connector.name} cannot be read from")
-        job, cursor = self._job, options.get("since")
-        if isinstance(cursor, Cursor):
-            options["since"] = cursor.since
-        found = extract(what, first=job.tally.next_input, spool=job.spool(), **options)
-        if found is None:
-            raise NothingToDo(f"nothing at {self.connector.where()} is named {what}")
-        if isinstance(cursor, Cursor):
-            cursor.note(found.frame)
-        return job.tally.took(found)
-
-    def load(
-        self, frame: pl.DataFrame, table: str, transform: Map | None = None, **options: Any
-    ) -> Loaded:
-        """Load rows into a table of this PostgreSQL database.
-
-        Args:
-            frame: The rows; with their `_row` each refused one is known by where it was read.
-            table: The target.
-            transform: How fields are made; default: columns of the same name.
-            **options: As for `load_table`: `mode`, `key`, `orphans`, `max_rejects` ...; and
-                `moves`, a cursor that moves in the transaction of this load.
-
-        Raises:
-            UsageError: This is no PostgreSQL database, or the map does not fit.
-            PenstockError: As for `load_table`.
-        """
-        if not isinstance(self.connector, Postgres):
-            raise UsageError(f"{self.connector.name} is no PostgreSQL database: nothing to load to")
-        tally = self._job.tally
-        if "moves" in options:
-            options["along"] = self._job.cursors.along(options.pop("moves"), self.connector.name)
-        if ROW not in frame.columns:
-            tally.aggregated(table, frame.height)
-            frame = frame.with_columns(pl.lit(None, dtype=pl.Int64).alias(ROW))
-        lost = tally.malformed_of(frame)
-        rows, faults = frame.get_column(ROW), None
-        if transform is not None:
-            mapped = self._bound(transform, frame, table, options).apply(frame)
-            frame, faults = mapped.frame, mapped.faults
-            changed = ", ".join(f"{count:,} {what}" for what, count in mapped.changes.items())
-            if changed:
-                tally.notes.append(f"{table}: the map changed values: {changed}")
-        source = Traced(frame=frame, names=tally.names, malformed=lost, faults=faults)
-        if self._job.dry_run:
-            options["dry_run"] = True
-        result = load_table(self.connector.conninfo(), source, table, **options)
-        tally.reached(rows, result)
-        return Loaded(result, table)
-
-    def send(
-        self, frame: pl.DataFrame, module: str, transform: Map | None = None, **options: Any
-    ) -> Sent:
-        """Send rows to a module of another system, such as a CRM.
-
-        Args:
-            frame: The rows; with their `_row` each refused one is known by where it was read.
-            module: Its name in the connector's settings.
-            transform: How fields are made; default: the columns as they are.
-            **options: As for `flow.sends.send`: `mode`, `key`, `only_changed`, `stop_after`,
-                `max_failures`.
-
-        Raises:
-            UsageError: Nothing can be sent there, or not so.
-            ConnectorError: The system cannot be reached, or refuses the login.
-        """
-        return send(self._job, self.connector, frame, module, transform, **options)
-
-    def _bound(
-        self, transform: Map, frame: pl.DataFrame, table: str, options: Mapping[str, Any]
-    ) -> Map:
-        """The map, held against the source and the table; as it is where the table is to come.
-
-        Raises:
-            UsageError: All that does not fit, at once.
-        """
-        assert isinstance(self.connector, Postgres)  # noqa: S101  `load` asked
-        with self.connector.connect() as connection:
-            if options.get("create") and find_table(connection, table) is None:
-                return transform
-            spec = read_table(connection, table)
-        columns = [name for name in frame.columns if name != ROW]
-        partial = str(options.get("mode", "append")) in _PARTIAL
-        return transform.check(columns, spec, partial=partial)

@@ -6,15 +6,17 @@ refused, or waits, in the same books as every other.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
+import psycopg
 
 from penstock.errors import UsageError
-from penstock.flow.responses import Given, responses
+from penstock.flow.responses import Given, key_of, responses
 from penstock.model.batch import ROW
+from penstock.postgres.catalog import read_table
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,23 +34,41 @@ class Ref:
     split: str | None = None
 
 
-def links(
-    given: Given, load_id: str, table: str, refs: Mapping[str, Ref], into: str | None
-) -> pl.DataFrame:
-    """The rows of a link: `_row`, and each reference's natural key under its target column.
+@dataclass(frozen=True, slots=True)
+class Links:
+    """What a link loads.
 
-    Rows that the load refused are left out: there is nothing to link.
+    Attributes:
+        frame: `_row`, what the linked row is known by, and each reference's natural key (String)
+            under its target column.
+        key: The columns that the linked row is known by.
+    """
+
+    frame: pl.DataFrame
+    key: tuple[str, ...]
+
+
+def links(
+    connection: psycopg.Connection[Any],
+    given: Given,
+    load_id: str,
+    table: str,
+    refs: Mapping[str, Ref],
+    *,
+    into: str | None,
+) -> Links:
+    """The rows of a link; those that the load refused are left out: there is nothing to link.
 
     Args:
+        connection: That sees the load.
         given: What was loaded.
         load_id: The load's.
         table: Its target.
         refs: Target column -> reference.
-        into: A table of its own with the pairs; None: the references are columns of the target,
-            whose key stands in front of them.
+        into: A table of its own with the pairs; None: the references are columns of the target.
 
     Raises:
-        UsageError: A source column is not there, the target has no key, or one row would need
+        UsageError: A source column is not there, the load had no key, or one row would need
             several references.
     """
     for name, ref in refs.items():
@@ -56,41 +76,59 @@ def links(
             known = ", ".join(one for one in given.frame.columns if one != ROW)
             raise UsageError(f"{name}: the rows have no column {ref.column}. They have: {known}")
         if ref.split is not None and into is None:
-            raise UsageError(
-                f"{name}: split= makes several links of one row: say into= which table"
-            )
-    keys = [] if into is not None else [k for k in given.key if k in given.made.columns]
-    if into is None and (not keys or len(keys) != len(given.key)):
+            raise UsageError(f"{name}: split= makes several links of a row: say into= which table")
+    said = responses(connection, given, load_id, table)
+    named = [
+        given.frame.get_column(ref.column).cast(pl.String).alias(name) for name, ref in refs.items()
+    ]
+    if into is not None:
+        frame = given.frame.select(ROW).with_columns(named).filter(said["outcome"] == "loaded")
+        return Links(_pairs(frame, refs), tuple(refs))
+    key, columns = _known_by(connection, given, table, said)
+    frame = given.frame.select(ROW).with_columns(*columns, *named)
+    return Links(frame.filter(said["outcome"] == "loaded"), key)
+
+
+def _known_by(
+    connection: psycopg.Connection[Any], given: Given, table: str, said: pl.DataFrame
+) -> tuple[tuple[str, ...], list[pl.Series]]:
+    """By what the linked rows are known, and those columns.
+
+    The primary key, where the table makes it: by it a link that waits is known to be older than
+    one that came since. The key of the load stands beside it, for people who read what waits.
+    """
+    key = key_of(connection, given, table)
+    if not key or not set(key) <= set(given.made.columns):
         raise UsageError(f"{table}: rows are linked by their key, which the load did not have")
-    there = responses(given, load_id, table).get_column("outcome") == "loaded"
-    frame = given.frame.select(ROW).with_columns(
-        *(given.made.get_column(key) for key in keys),
-        *(given.frame.get_column(ref.column).alias(name) for name, ref in refs.items()),
-    )
-    frame = frame.filter(there)
-    if into is None:
-        return frame
+    own = read_table(connection, table).primary_key
+    if own is None or len(own.columns) != 1 or own.columns[0] in key:
+        return key, [given.made.get_column(name) for name in key]
+    label = f"{', '.join(key)} of {table}"
+    return own.columns, [said["target_id"].alias(own.columns[0]), said["key"].alias(label)]
+
+
+def _pairs(frame: pl.DataFrame, refs: Mapping[str, Ref]) -> pl.DataFrame:
+    """A row for each pair of references; where one is empty there is no pair."""
     for name, ref in refs.items():
         if ref.split is not None:
-            pieces = pl.col(name).cast(pl.String).str.split(ref.split)
-            frame = frame.with_columns(pieces).explode(name)
-            frame = frame.with_columns(pl.col(name).str.strip_chars())
-    blank = [pl.col(name).cast(pl.String).fill_null("").str.strip_chars() == "" for name in refs]
-    return frame.filter(~pl.any_horizontal(blank)).unique(maintain_order=True)
+            frame = frame.with_columns(pl.col(name).str.split(ref.split)).explode(name)
+    frame = frame.with_columns(pl.col(name).str.strip_chars() for name in refs)
+    some = [pl.col(name).fill_null("") != "" for name in refs]
+    return frame.filter(pl.all_horizontal(some)).unique(maintain_order=True)
 
 
 def link_options(
-    refs: Mapping[str, Ref], into: str | None, given: Given, options: Mapping[str, Any]
+    refs: Mapping[str, Ref], into: str | None, key: Sequence[str], options: Mapping[str, Any]
 ) -> dict[str, Any]:
     """How a link is loaded: what refers to nothing waits, unless `orphans` says otherwise."""
     orphans = options.get("orphans", "wait")
-    policies = {name: orphans for name in refs} if isinstance(orphans, str) else orphans
     return {
         "max_rejects": "all",
+        "ignore_extra": True,
         **options,
         "mode": "upsert" if into is None else "insert_new",
-        "key": list(given.key) if into is None else list(refs),
+        "key": list(key),
         "lookups": {name: ref.to for name, ref in refs.items()},
-        "orphans": policies,
+        "orphans": dict.fromkeys(refs, orphans) if isinstance(orphans, str) else orphans,
         "empty": "null",
     }

@@ -11,7 +11,6 @@ import polars as pl
 import psycopg
 from psycopg import sql
 
-from penstock.connectors.postgres import Postgres
 from penstock.model.batch import ROW, file_of, record_of
 from penstock.model.table import TableSpec
 from penstock.postgres.catalog import read_table
@@ -34,61 +33,64 @@ _MISSING: LiteralString = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Given:
     """The rows that a job gave to a load.
 
     Attributes:
-        connector: The database.
         frame: As the job had them, with `_row`.
         made: The target's fields of the same rows, in the same order, as the map made them.
         names: Number of an input, as in `_row` -> its name.
-        key: The target's columns by which a row is known.
+        key: The target's columns by which a row is known; empty: its primary key.
     """
 
-    connector: Postgres
     frame: pl.DataFrame = field(repr=False)
     made: pl.DataFrame = field(repr=False)
     names: Mapping[int, str] = field(repr=False)
     key: tuple[str, ...] = ()
 
 
-def key_of(spec: TableSpec, options: Mapping[str, Any]) -> tuple[str, ...]:
-    """The columns by which a row of a load is known: `key`, else the primary key."""
-    given = options.get("key")
-    if given:
-        return (given,) if isinstance(given, str) else tuple(given)
-    return spec.primary_key.columns if spec.primary_key is not None else ()
+def key_of(connection: psycopg.Connection[Any], given: Given, table: str) -> tuple[str, ...]:
+    """The columns by which rows of a load are known: its key, else the table's primary key."""
+    if given.key:
+        return given.key
+    own = read_table(connection, table).primary_key
+    return own.columns if own is not None else ()
 
 
-def responses(given: Given, load_id: str, table: str) -> pl.DataFrame:
+def responses(
+    connection: psycopg.Connection[Any], given: Given, load_id: str, table: str
+) -> pl.DataFrame:
     """One row for each row that was given, in its order.
 
     Returns:
-        `_row` (Int64); the key's columns as they were given; `outcome` (String): `loaded`,
+        `_row` (Int64); `key` (String, of several columns with ", " between); `outcome`: `loaded`,
         `refused`, or `waits` (for its parent); `target_id` (String): the row's primary key where
         that is one column and no part of the key; `code`, `reason` (String).
     """
-    with given.connector.connect() as connection:
-        refused = connection.execute(_REFUSED, [load_id]).fetchall()
-        spec = read_table(connection, table)
-        known = {(source, record): rest for source, record, *rest in refused}
-        places = [
-            None if row is None else known.get((given.names.get(file_of(row)), record_of(row)))
-            for row in given.frame.get_column(ROW).to_list()
-        ]
-        outcomes = ["loaded" if p is None else "waits" if p[2] else "refused" for p in places]
-        keys = [name for name in given.key if name in given.made.columns]
-        frame = given.frame.select(ROW).with_columns(
-            *(given.made.get_column(name) for name in keys),
-            pl.Series("outcome", outcomes, dtype=pl.String),
-            pl.Series("target_id", [None] * len(places), dtype=pl.String),
-            pl.Series("code", [p and p[0] for p in places], dtype=pl.String),
-            pl.Series("reason", [p and p[1] for p in places], dtype=pl.String),
-        )
-        with suppress(psycopg.DataError):  # keys in a grammar that the server does not read
-            return frame.with_columns(target_id=_ids(connection, spec, frame, keys))
-    return frame
+    refused = connection.execute(_REFUSED, [load_id]).fetchall()
+    spec = read_table(connection, table)
+    known = {(source, record): rest for source, record, *rest in refused}
+    places = [
+        None if row is None else known.get((given.names.get(file_of(row)), record_of(row)))
+        for row in given.frame.get_column(ROW).to_list()
+    ]
+    outcomes = ["loaded" if p is None else "waits" if p[2] else "refused" for p in places]
+    names = [name for name in key_of(connection, given, table) if name in given.made.columns]
+    keys = given.made.select(pl.col(name).cast(pl.String) for name in names)
+    loaded = [place for place, one in enumerate(outcomes) if one == "loaded"]
+    ids: dict[int, str] = {}
+    # Keys may be written in a grammar that the server does not read.
+    with suppress(psycopg.DataError), connection.transaction():
+        ids = _ids(connection, spec, keys, loaded)
+    joined = [", ".join("" if text is None else text for text in row) for row in keys.iter_rows()]
+    return given.frame.select(ROW).with_columns(
+        pl.Series("key", joined or [""] * len(places), dtype=pl.String),
+        pl.Series("outcome", outcomes, dtype=pl.String),
+        pl.Series("target_id", map(ids.get, range(len(places))), dtype=pl.String),
+        pl.Series("code", [p and p[0] for p in places], dtype=pl.String),
+        pl.Series("reason", [p and p[1] for p in places], dtype=pl.String),
+    )
 
 
 def missing(
@@ -100,21 +102,19 @@ def missing(
 
 
 def _ids(
-    connection: psycopg.Connection[Any], spec: TableSpec, frame: pl.DataFrame, keys: Sequence[str]
-) -> pl.Series:
-    """The primary keys of the rows that were loaded."""
+    connection: psycopg.Connection[Any], spec: TableSpec, keys: pl.DataFrame, places: list[int]
+) -> dict[int, str]:
+    """The primary keys of the rows at these places, by place."""
     own = spec.primary_key.columns if spec.primary_key is not None else ()
-    found: list[str | None] = [None] * frame.height
-    if len(own) == 1 and keys and own[0] not in keys:
-        texts = [frame.get_column(name).cast(pl.String).to_list() for name in keys]
-        loaded = [n for n, one in enumerate(frame.get_column("outcome")) if one == "loaded"]
-        statement = _find(spec, keys, own[0])
-        for start in range(0, len(loaded), _CHUNK):
-            part = loaded[start : start + _CHUNK]
-            values = [[column[place] for place in part] for column in texts]
-            for number, identity in connection.execute(statement, values):
-                found[part[number - 1]] = identity
-    return pl.Series(found, dtype=pl.String)
+    if len(own) != 1 or not keys.columns or own[0] in keys.columns:
+        return {}
+    found, statement = {}, _find(spec, keys.columns, own[0])
+    for start in range(0, len(places), _CHUNK):
+        part = places[start : start + _CHUNK]
+        values = [column.to_list() for column in keys[part].get_columns()]
+        for number, identity in connection.execute(statement, values):
+            found[part[number - 1]] = identity
+    return found
 
 
 def _find(spec: TableSpec, keys: Sequence[str], own: str) -> sql.Composed:

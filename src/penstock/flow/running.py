@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from penstock.errors import PenstockError
-from penstock.flow.job import Caught, Job, NothingToDo
+from penstock.flow.connection import NothingToDo
+from penstock.flow.job import Caught, Job
 from penstock.ledger.flows import JobRecord
 
 #: A module with `run(job)`, or such a function itself.
@@ -96,8 +97,8 @@ def run_job(run: Callable[[Job], Any], job: Job, number: int, *, strict: bool = 
         record=record,
         seconds=time.perf_counter() - began,
         caught=tuple(job.caught),
-        loads=tuple(one.load_id for one in tally.results),
-        runs=tuple(one.run_id for one in tally.results if one.run_id),
+        loads=tuple(one.load_id for one in tally.everything),
+        runs=tuple(one.run_id for one in tally.everything if one.run_id),
         trace=trace,
         notes=tuple(tally.notes),
     )

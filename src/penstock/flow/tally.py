@@ -21,12 +21,14 @@ class Tally:
     Attributes:
         extracted: Records that were read.
         results: Of the loads, in order.
+        linked_by: Of the links, in order.
         notes: What a person should know of the job.
     """
 
     def __init__(self) -> None:
         self.extracted = 0
         self.results: list[LoadResult] = []
+        self.linked_by: list[LoadResult] = []
         self.notes: list[str] = []
         self.named: dict[str, int] = {}
         self._names: dict[int, str] = {}
@@ -70,6 +72,29 @@ class Tally:
         self._reached.append(rows.drop_nulls())
         self.results.append(result)
 
+    def linked(self, table: str, result: LoadResult) -> None:
+        """Book a link: its rows were loaded before, and count once."""
+        self.linked_by.append(result)
+        done = result.inserted + result.updated + result.unchanged + result.ignored
+        waits = f", {result.quarantined:,} not" if result.quarantined else ""
+        self.notes.append(f"{table}: {done:,} linked{waits}")
+
+    @property
+    def everything(self) -> list[LoadResult]:
+        """Of loads and links."""
+        return [*self.results, *self.linked_by]
+
+    def mark(self) -> tuple[int, ...]:
+        """What is booked by now."""
+        parts: tuple[list[Any], ...] = (self.results, self.linked_by, self.notes, self._reached)
+        return tuple(len(part) for part in parts)
+
+    def back_to(self, mark: tuple[int, ...]) -> None:
+        """What was booked since was rolled back."""
+        parts: tuple[list[Any], ...] = (self.results, self.linked_by, self.notes, self._reached)
+        for part, length in zip(parts, mark, strict=True):
+            del part[length:]
+
     def aggregated(self, table: str, rows: int) -> None:
         """Book rows that were made of all that was read so far, and have no origin of their own."""
         self.notes.append(f"{table}: aggregated {self.extracted:,} -> {rows:,}")
@@ -101,6 +126,7 @@ class Tally:
         for one in self.results:
             taken += one.inserted + one.updated + one.unchanged + one.ignored
             refused += one.quarantined
+        refused += sum(one.quarantined for one in self.linked_by)
         return {"loaded": taken, "rejected": refused}
 
 

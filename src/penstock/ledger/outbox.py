@@ -20,9 +20,7 @@ _ERROR_LENGTH = 1000
 _LOOKED_BACK = 30
 
 
-def not_mailed(
-    connection: psycopg.Connection[Any], load_id: str, flow: str, job: str
-) -> list[int]:
+def not_mailed(connection: psycopg.Connection[Any], load_id: str, flow: str, job: str) -> list[int]:
     """Rejects that a load met, that wait, and that nobody was mailed.
 
     With them come those that earlier runs of the job met in the same table, and were killed

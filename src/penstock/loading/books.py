@@ -18,6 +18,8 @@ _SHRINK = 0.5
 _UNREADABLE = "22"
 #: Reasons that the error of a failed load names.
 _REASONS = 8
+#: Codes of rows whose parent is not there, or was refused.
+_ORPHAN = ("23503", "parent_refused")
 
 
 class TableBooks:
@@ -66,6 +68,11 @@ class TableBooks:
             return f"reject #{self.prepared.replaying.held[row]}"
         return f"row {self.prepared.origin(row)[1]}"
 
+    def _all_wait(self) -> bool:
+        """True where every refused row only waits for its parents."""
+        reasons, awaited = self.spool.reasons(), self.prepared.awaited
+        return all(one.code in _ORPHAN and one.column in awaited for one in reasons)
+
     def guard(self) -> None:
         """Hold the books against the user's guards.
 
@@ -77,7 +84,7 @@ class TableBooks:
         read, inserted = self.client.read, self.filled.inserted
         taken = inserted + self.filled.updated + self.filled.unchanged + self.filled.ignored
         name, budget = self.prepared.spec.name, self._options.budget
-        if self.refused and not taken and self.prepared.replaying is None:
+        if self.refused and not taken and self.prepared.replaying is None and not self._all_wait():
             raise BudgetExceeded(
                 f"{name}: every row was refused ({self.refused:,} of {read:,}). "
                 f"The load was rolled back.{self._reasons()}",

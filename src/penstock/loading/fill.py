@@ -248,7 +248,7 @@ class Filling:
         stage.altered()
         for parents in self.parents:
             key = parents.key
-            own = key.parent == stage.spec.name
+            own = self._along_with(key)
             if parents.known is not None or own or not self._by_set(key):
                 continue
             if parents.policy is OrphanPolicy.NULL:
@@ -275,8 +275,16 @@ class Filling:
         return [
             parents.key
             for parents in self._of_policy(policy)
-            if parents.key.parent == self.prepared.spec.name and self._by_set(parents.key)
+            if self._along_with(parents.key) and self._by_set(parents.key)
         ]
+
+    def _along_with(self, key: ForeignKey) -> bool:
+        """True where rows of the input may be what others of it refer to.
+
+        Not so where the table makes the keys: a row can only refer to what has one.
+        """
+        supplied = {column.name for column in self.columns}
+        return key.parent == self.prepared.spec.name and supplied >= set(key.parent_columns)
 
     def _look_at_keys(self, stage: Stage) -> None:
         for key in self._keys():

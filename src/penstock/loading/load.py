@@ -224,7 +224,7 @@ def load_table(where: Where, source: Any, table: str | None = None, **options: A
     """
     chosen = options_from(**options)
     name = table or table_named_by(source)
-    return run_load(where, [(name, source)], chosen, kind="load")[0]
+    return run_load(where, [(name, source)], chosen, RunRecord("load"))[0]
 
 
 def load_star(
@@ -274,16 +274,11 @@ def _star_files(target: Target, folder: Path, tables: Sequence[str] | None) -> l
 
 
 def run_load(
-    where: Where,
-    pairs: Sequence[tuple[str, Any]],
-    options: LoadOptions,
-    *,
-    kind: str,
-    command: str = "",
+    where: Where, pairs: Sequence[tuple[str, Any]], options: LoadOptions, run: RunRecord
 ) -> list[LoadResult]:
-    """Load (table, source) pairs as one transaction, with options made already."""
+    """Load (table, source) pairs as one transaction, with options and record made already."""
     with target_of(where) as target:
-        return load_into(target, pairs, options, RunRecord(kind, command))
+        return load_into(target, pairs, options, run)
 
 
 def load_into(

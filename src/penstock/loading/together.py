@@ -27,13 +27,14 @@ class LoadUnit:
 
     Attributes:
         results: The books of the loads so far.
+        run: The run that they belong to.
     """
 
     def __init__(self, target: Target, options: dict[str, Any]) -> None:
         self.results: list[LoadResult] = []
         self._target = target
         self._options = options
-        self._run = RunRecord("unit")
+        self.run = RunRecord("unit")
         self._over = False
 
     @property
@@ -53,7 +54,7 @@ class LoadUnit:
         if chosen.dry_run:
             raise UsageError("dry_run is for single loads: raise an error to roll a unit back")
         name = table or table_named_by(source)
-        (result,) = load_into(self._target, [(name, source)], chosen, self._run)
+        (result,) = load_into(self._target, [(name, source)], chosen, self.run)
         self.results.append(result)
         return result
 

@@ -31,7 +31,9 @@ def test_a_project_brings_its_own_in_custom(tmp_path: Path) -> None:
     env = {"letters": {"kind": "post", "box": 7}, "drops": {"kind": "files", "folder": "x"}}
     made = connectors(env, tmp_path)
     assert made["letters"].where() == "post"
-    with pytest.raises(UsageError, match=r"no kind 'pots'.*files, objects, post, postgres, rest, sftp"):
+    with pytest.raises(
+        UsageError, match=r"no kind 'pots'.*files, objects, post, postgres, rest, sftp"
+    ):
         connectors({"letters": {"kind": "pots"}}, tmp_path)
 
 

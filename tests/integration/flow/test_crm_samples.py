@@ -14,7 +14,7 @@ import pytest
 from penstock import Job
 from penstock.connectors.registry import connector
 from penstock.connectors.rest.samples import hubspot, salesforce
-from penstock.flow.job import Connection
+from penstock.flow.connection import Connection
 from penstock.ledger import install
 from penstock.model.batch import ROW
 from penstock.project.environment import choose

@@ -362,3 +362,37 @@ def test_nothing_can_be_done_before_the_start_or_after_the_end(project: Project)
     etl.end()
     with pytest.raises(UsageError, match=r"etl\.start"):
         etl.run(customers)
+
+
+def test_rows_that_a_killed_run_refused_are_told_by_the_next_one(
+    project: Project, database: Database, mailbox: Mailbox, tmp_path: Path
+) -> None:
+    drop(tmp_path, "customers.csv", "id,name,parent\n1,a,\nx,b,\n")
+    killed = project()
+    killed.start()
+    with pytest.raises(SystemExit):  # as far as the ledger knows, the process is gone by now
+        killed.run(stops_after_its_load)
+    assert mailbox.messages == []
+    (tmp_path / "data" / "import" / "customers.csv").write_text("id,name,parent\n2,c,\ny,d,\n")
+    killed._close(9)
+    again = project()
+    again.start()
+    outcome = again.run(customers)
+    again.end()
+
+    (file,) = outcome.error_files
+    assert rows(database, "select bad_values[1] from penstock.rejects order by 1") == [
+        ("x",),
+        ("y",),
+    ]
+    assert file.rows == 2
+    assert len(mailbox.messages) == 1
+    assert rows(database, "select count(*) from penstock.rejects where mailed_at is null") == [(0,)]
+
+
+def stops_after_its_load(job: Job) -> None:
+    customers(job)
+    raise SystemExit(9)
+
+
+stops_after_its_load.__name__ = "customers"
