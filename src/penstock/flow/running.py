@@ -110,7 +110,8 @@ def _account(record: JobRecord, job: Job, *, strict: bool) -> None:
     record.dropped = lost + sum(job.tally.named.values())
     if not lost:
         return
-    told = f"{lost:,} rows were read and reached no load: {', '.join(samples)}"
+    rows = "row was" if lost == 1 else "rows were"
+    told = f"{lost:,} {rows} read and reached no load: {', '.join(samples)}"
     if strict:
         record.status = "failed"
         record.error = f"{told}. Name them with job.drop(rows, because=...)."
