@@ -46,6 +46,11 @@ JOB_EXAMPLES = """
 [bold]Examples[/bold]
   penstock new job offers
 """
+MAP_EXAMPLES = """
+[bold]Examples[/bold]
+  penstock new map offers --from data/import/offers.csv --to offers
+  penstock new map contacts --from staging.contacts --to contacts
+"""
 _EXAMPLES = """
 [bold]Examples[/bold]
   penstock new dimension date --from 2020-01-01 --to 2030-12-31
@@ -92,6 +97,54 @@ def job(
     answer.say(f"Made {path.relative_to(Path.cwd())}. Name it in main.py: etl.run({name})")
     if as_json:
         answer.answer({"file": str(path)})
+
+
+@new_app.command("map", cls=Command, epilog=MAP_EXAMPLES)
+def map_(
+    name: Annotated[str, typer.Argument(metavar="NAME", show_default=False, help="Of the map.")],
+    *,
+    source: Annotated[
+        str, typer.Option("--from", metavar="FILE|TABLE", help="What it reads: a file or a table.")
+    ],
+    table: Annotated[str, typer.Option("--to", metavar="TABLE", help="What it fills.")],
+    dsn: Dsn = None,
+    as_json: AsJson = False,
+) -> None:
+    """Draft a map in this project, from a source's columns and a table's.
+
+    Columns of the same name are taken, near ones marked, what needs a value and
+    has no source is said: read each line.
+    """
+    from penstock.scaffold.project import map_path
+
+    path = map_path(Path.cwd(), name)
+    path.write_text(_drafted(source, table, database(dsn).dsn), encoding="utf-8")
+    answer.say(f"Made {path.relative_to(Path.cwd())}: a draft, read each line.")
+    if as_json:
+        answer.answer({"file": str(path)})
+
+
+def _drafted(source: str, table: str, where: str) -> str:
+    from penstock.loading.inspect import inspect
+    from penstock.postgres.catalog import read_spec, read_table
+    from penstock.postgres.connection import target_of
+    from penstock.scaffold.drafting import Source, draft
+
+    with target_of(where) as target:
+        spec = read_table(target.connection, table)
+        parents = {key.name: read_spec(target.connection, key.parent) for key in spec.foreign_keys}
+        if not Path(source).exists():
+            columns = tuple(column.name for column in read_table(target.connection, source).columns)
+            return draft(Source(name=source, columns=columns), spec, parents)
+    found = inspect(source)
+    said = dict(zip(found.command, found.command[1:], strict=False))
+    read = Source(
+        name=Path(source).name,
+        columns=tuple(column.name for column in found.columns),
+        dates=said.get("--dates", ""),
+        numbers=said.get("--numbers", ""),
+    )
+    return draft(read, spec, parents)
 
 
 @dimension_app.command("date", cls=Command, epilog=_EXAMPLES)

@@ -77,16 +77,30 @@ def make_job(folder: Path, name: str) -> Path:
     Raises:
         UsageError: This is no project, the name is none, or the job is there already.
     """
-    if not (folder / "jobs").is_dir():
+    path = _new(folder, "jobs", name, f"{name}.py")
+    path.write_text(_text("new_job.txt").substitute(name=name), encoding="utf-8")
+    return path
+
+
+def map_path(folder: Path, name: str) -> Path:
+    """Where a new map will be.
+
+    Raises:
+        UsageError: This is no project, the name is none, or the map is there already.
+    """
+    return _new(folder, "maps", name, f"{name}_map.py")
+
+
+def _new(folder: Path, kind: str, name: str, file: str) -> Path:
+    if not (folder / kind).is_dir():
         raise UsageError(
-            f"There is no folder jobs in {folder}: is this a project? penstock new DIR"
+            f"There is no folder {kind} in {folder}: is this a project? penstock new DIR"
         )
     if not _NAME.fullmatch(name):
-        raise UsageError(f"{name!r} is no name for a job: small letters, digits and underscores")
-    path = folder / "jobs" / f"{name}.py"
+        raise UsageError(f"{name!r} is no name for it: small letters, digits and underscores")
+    path = folder / kind / file
     if path.exists():
         raise UsageError(f"{path} is there already: nothing was written")
-    path.write_text(_text("new_job.txt").substitute(name=name), encoding="utf-8")
     return path
 
 
