@@ -18,6 +18,7 @@ from pathlib import Path
 import penstock
 from bench import results
 from bench.contestants import Contestant, contestants
+from bench.flows import flows, sftp_server
 from bench.generate import Files, files_of, generate
 from bench.large import MANY, SHEET, large
 from bench.measured import Measured
@@ -115,12 +116,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     rows = given.rows or (100_000 if given.quick else 1_000_000)
     rounds = given.rounds or (2 if given.quick else 5)
-    with server() as here:
+    with server() as here, sftp_server(here) as sftp:
         usual = files_of(DATA, rows)
         everyone = [
             *contestants(here, DATA, rows, rows * BIG),
             *modes(here, usual, rows),
             *large(here, DATA, rows * BIG, rows * MANY),
+            *flows(here, usual, rows, sftp),
         ]
         chosen = _chosen(everyone, given.only)
         for count in sorted({one.sales for one in chosen} | {0}):
@@ -129,6 +131,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _prepare(here, files_of(DATA, 0))
         if any(one.group == "modes" for one in chosen):
             formats_of(here, usual)
+        if any(one.group in ("modes", "flows") for one in chosen):
             fill(here, usual)
         if any(one.group == "memory" for one in chosen):
             for count in {rows * MANY, min(rows * MANY, SHEET)}:
