@@ -15,13 +15,14 @@ from penstock.connectors.postgres import Postgres
 from penstock.connectors.protocol import Connector
 from penstock.connectors.registry import connectors
 from penstock.errors import PenstockError, UsageError
-from penstock.flow import fetching, housekeeping, telling
+from penstock.flow import beginning, fetching, housekeeping, telling
 from penstock.flow.catching import ErrorFile, catch
 from penstock.flow.corrections import Corrections
 from penstock.flow.cursors import Cursors
 from penstock.flow.fetching import Fetched, Fetching
 from penstock.flow.job import Job
 from penstock.flow.lease import Lease
+from penstock.flow.ledgers import ledger_of
 from penstock.flow.log import RunLog
 from penstock.flow.program import run_program
 from penstock.flow.responses import missing
@@ -121,7 +122,7 @@ class Etl:
         self.say(f"{self.env.project}, {self.env.name}: {', '.join(targets) or 'no target'}")
         for warning in self.env.warnings:
             self.say(f"warning: {warning}")
-        where = self._ledger_connector()
+        where = ledger_of(self.env, self._connectors)
         connection = where.connect(autocommit=True)
         install.ensure(connection, where.conninfo())
         if self.resume is not None:
@@ -291,21 +292,6 @@ class Etl:
             raise PenstockError("Another run has taken this flow over: this one stops here")
         return self._ledger
 
-    def _ledger_connector(self) -> Postgres:
-        """The database of the ledger: `env["ledger"]`, else the only PostgreSQL connector."""
-        found = [one for one in self._connectors.values() if isinstance(one, Postgres)]
-        named = self.env.get("ledger")
-        if isinstance(named, str):
-            found = [one for one in found if one.name == named]
-        elif "ledger" in self._connectors:
-            found = [one for one in found if one.name == "ledger"]
-        if len(found) != 1:
-            raise UsageError(
-                'env["ledger"] must name the PostgreSQL connector that keeps the books: there are '
-                f"{len(found)} to choose from"
-            )
-        return found[0]
-
     def _mailer(self) -> Any:
         from penstock.connectors.smtp import Smtp
 
@@ -321,7 +307,7 @@ class Etl:
             lambda where, cursor, value: flows.move_cursor(where, self._flow, cursor, value),
             self._ledger_connector().name,
         )
-        where = self._ledger_connector()
+        where = ledger_of(self.env, self._connectors)
         job = Job(
             name,
             self.env,
