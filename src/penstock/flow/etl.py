@@ -16,6 +16,7 @@ from penstock.connectors.protocol import Connector
 from penstock.connectors.registry import connectors
 from penstock.errors import PenstockError, UsageError
 from penstock.flow import beginning, fetching, housekeeping, telling
+from penstock.flow.beginning import Requirement
 from penstock.flow.catching import ErrorFile, catch
 from penstock.flow.corrections import Corrections
 from penstock.flow.cursors import Cursors
@@ -66,6 +67,7 @@ class Etl:
         dry_run: True: loads are rolled back, and nothing is fetched, mailed, moved or deleted.
         chosen: Names of the jobs that are run; None: all.
         resume: An earlier run (or how its id begins); the jobs that it has done are left out.
+        requires: Flows that must have succeeded lately.
         say: Prints a line for people.
         exit_code: What `end` gave.
     """
@@ -75,6 +77,7 @@ class Etl:
     dry_run: bool = False
     chosen: frozenset[str] | None = None
     resume: str | None = None
+    requires: Sequence[Requirement] = ()
     say: Callable[[str], None] = print
     _flow: FlowRun = field(init=False)
     _connectors: Mapping[str, Connector] = field(init=False, default_factory=dict)
@@ -110,7 +113,7 @@ class Etl:
 
         Raises:
             UsageError: Settings are wrong, all of them listed; or there is no ledger.
-            TryAgain: Another run of this flow is going on.
+            TryAgain: Another run of this flow is going on, or a flow that it requires is too old.
         """
         housekeeping.make_folders(self.root)
         self._connectors = connectors(self.env, self.root)
@@ -129,6 +132,7 @@ class Etl:
             self._done = flows.succeeded_jobs(connection, self.resume)
         lease = Lease(lambda: where.connect(autocommit=True), self._flow)
         try:
+            beginning.begin(connection, self._flow, self.env, self.requires, self.say)
             lease.take(connection, float(self.env.get("wait", 0)))
         except PenstockError:
             connection.close()
@@ -305,7 +309,7 @@ class Etl:
         cursors = Cursors(
             lambda cursor: flows.cursor(ledger, self._flow.flow, cursor),
             lambda where, cursor, value: flows.move_cursor(where, self._flow, cursor, value),
-            self._ledger_connector().name,
+            ledger_of(self.env, self._connectors).name,
         )
         where = ledger_of(self.env, self._connectors)
         job = Job(
