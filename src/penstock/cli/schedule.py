@@ -137,6 +137,96 @@ def show(*, env: Env = None, folder: Folder = Path(), as_json: AsJson = False) -
         answer.answer({"mains": found})
 
 
+@schedule_app.command("starts", cls=Command, epilog=STARTS_EXAMPLES)
+def starts(*, env: Env = None, folder: Folder = Path(), as_json: AsJson = False) -> None:
+    """Show what became of the last starts, the newest first."""
+    from penstock.ledger import schedules
+
+    environment, mains = _mains(env, folder)
+    by_flow = {f"{environment.project}/{main.name}": main for main in mains}
+    with _ledger(environment)() as connection:
+        found = schedules.starts(connection, list(by_flow))
+    answer.say(f"{environment.project}, {environment.name}", "bold")
+    for one in found:
+        main = by_flow[one.due.flow]
+        said = one.status if one.exit_code is None else f"{one.status}, exit code {one.exit_code}"
+        missed = f", {one.missed} missed before" if one.missed else ""
+        note = f": {one.note}" if one.note else ""
+        answer.say(f"{_local(one.due.at, main)}  {main.name}  {said}{missed}{note}")
+    if not found:
+        answer.say("No start yet.")
+    if as_json:
+        answer.answer(
+            {
+                "starts": [
+                    {
+                        "flow": one.due.flow,
+                        "due_at": iso(one.due.at),
+                        "status": one.status,
+                        "missed": one.missed,
+                        "started_at": iso(one.started_at),
+                        "finished_at": iso(one.finished_at),
+                        "exit_code": one.exit_code,
+                        "run_id": one.run_id,
+                        "note": one.note,
+                    }
+                    for one in found
+                ]
+            }
+        )
+
+
+@schedule_app.command("export", cls=Command, epilog=EXPORT_EXAMPLES)
+def export(
+    *,
+    cron: Annotated[bool, typer.Option("--cron", help="Lines for a crontab.")] = False,
+    systemd: Annotated[
+        bool, typer.Option("--systemd", help="A service and a timer for each main.")
+    ] = False,
+    k8s: Annotated[bool, typer.Option("--k8s", help="CronJobs of Kubernetes.")] = False,
+    image: Annotated[
+        str | None,
+        typer.Option(
+            "--image",
+            metavar="NAME",
+            show_default=False,
+            help="With --k8s: the image that runs the flows. Default: the project's name.",
+        ),
+    ] = None,
+    env: Env = None,
+    folder: Folder = Path(),
+    as_json: AsJson = False,
+) -> None:
+    """Print the schedules for cron, systemd or Kubernetes, on standard output."""
+    import sys
+
+    from penstock.schedule import export as made
+
+    if [cron, systemd, k8s].count(True) != 1:
+        raise UsageError("Say one of --cron, --systemd and --k8s")
+    if image is not None and not k8s:
+        raise UsageError("--image belongs to --k8s")
+    environment, mains = _mains(env, folder)
+    where = made.Installed(
+        project=environment.project,
+        folder=environment.folder,
+        environment=environment.name,
+        python=sys.executable,
+    )
+    if cron:
+        files = {"crontab": made.crontab(mains, where)}
+    elif systemd:
+        files = dict(made.systemd(mains, where))
+    else:
+        image = image or environment.project
+        files = {"cronjobs.yaml": made.kubernetes(mains, where, image)}
+    if as_json:
+        answer.answer({"files": files})
+        return
+    for name, text in files.items():
+        typer.echo(f"# {name}\n{text}" if systemd else text, nl=False)
+
+
 def _mains(env: str | None, folder: Path) -> tuple[Environment, list[Main]]:
     from penstock.project.environment import choose, load_config
     from penstock.schedule.mains import scheduled

@@ -18,7 +18,6 @@ _FIELDS = 5
 _HOURS = 24
 #: Clocks are put back by less than this: where to begin to look, so that no hour is cut.
 _MARGIN = timedelta(hours=3)
-_SECOND = timedelta(seconds=1)
 
 
 class Cron:
@@ -93,11 +92,12 @@ def _moments(walls: Iterator[datetime], zone: tzinfo, *, every_hour: bool) -> It
 
 def _end_of_gap(first: datetime, second: datetime) -> datetime:
     """When the clock was put forward over this time; the two readings lie around that."""
-    before, low, high = first.utcoffset(), second.astimezone(UTC), first.astimezone(UTC)
-    while high - low > _SECOND:
-        middle = low + (high - low) / 2
-        if middle.astimezone(first.tzinfo).utcoffset() == before:
+    before = first.utcoffset()
+    low, high = int(second.timestamp()), int(first.timestamp())
+    while high - low > 1:
+        middle = (low + high) // 2
+        if datetime.fromtimestamp(middle, first.tzinfo).utcoffset() == before:
             low = middle
         else:
             high = middle
-    return (high + _SECOND / 2).replace(microsecond=0)
+    return datetime.fromtimestamp(high, UTC)
