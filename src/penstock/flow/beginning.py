@@ -147,7 +147,7 @@ def _run(run: FlowRun, env: Environment, one: Requirement) -> int:
     """
     main = env.folder / f"{one.flow}.py"
     if not main.is_file():
-        raise UsageError(f"requires: there is no {main}")
+        raise UsageError(f"requires: There is no main {main.name} in {env.folder}")
     waiting = [name for name in os.environ.get(_WAITING, "").split(",") if name]
     waiting.append(run.flow.removeprefix(f"{env.project}/"))
     if one.flow in waiting:

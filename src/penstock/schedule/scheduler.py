@@ -127,14 +127,6 @@ class Scheduler:
         self._stops += 1
         self._news.put(None)
 
-    def look(self) -> None:
-        """See to every start that is due and to those that others left; once, and at once.
-
-        Raises:
-            psycopg.Error: The ledger does not answer.
-        """
-        self._look(self._open())
-
     # What is due --------------------------------------------------------------------------------
 
     def _step(self, ledger: psycopg.Connection[Any]) -> None:
