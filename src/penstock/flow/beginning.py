@@ -152,6 +152,7 @@ def _run(run: FlowRun, env: Environment, one: Requirement) -> int:
     waiting.append(run.flow.removeprefix(f"{env.project}/"))
     if one.flow in waiting:
         raise UsageError(f"Flows require one another: {' -> '.join([*waiting, one.flow])}")
+    sys.stdout.flush()  # what was said stands before what it says
     done = subprocess.run(
         [sys.executable, main.name, "-e", env.name],
         cwd=env.folder,
