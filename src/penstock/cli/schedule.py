@@ -240,6 +240,9 @@ def _mains(env: str | None, folder: Path) -> tuple[Environment, list[Main]]:
 @contextmanager
 def _scheduler(environment: Environment, mains: list[Main]) -> Iterator[Scheduler]:
     """A scheduler that a service manager's stop and Ctrl-C reach."""
+    import psycopg
+
+    from penstock.postgres.connection import translated
     from penstock.schedule.scheduler import Scheduler
 
     made = Scheduler(
@@ -254,6 +257,8 @@ def _scheduler(environment: Environment, mains: list[Main]) -> Iterator[Schedule
     before = [signal.signal(one, lambda *_: made.stop()) for one in signals]
     try:
         yield made
+    except psycopg.Error as error:
+        raise translated(error, "start flows") from None
     finally:
         for one, handler in zip(signals, before, strict=True):
             signal.signal(one, handler)

@@ -10,7 +10,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -80,6 +80,8 @@ def begin(
     env: Environment,
     required: Sequence[Requirement],
     say: Callable[[str], None],
+    *,
+    dry_run: bool = False,
 ) -> None:
     """Tell the scheduler, where one started this, and look at what the flow requires.
 
@@ -89,6 +91,7 @@ def begin(
         env: Of the project.
         required: What must be fresh; a flow that is to be run is run in a process of its own.
         say: Prints a line for people.
+        dry_run: True: no other flow is run.
 
     Raises:
         TryAgain: Another scheduler has this start by now, or a flow's data is too old.
@@ -101,7 +104,7 @@ def begin(
             code="locked",
         )
     for one in required:
-        _meet(connection, run, env, one, say)
+        _meet(connection, run, env, replace(one, run=one.run and not dry_run), say)
 
 
 def _meet(

@@ -132,7 +132,9 @@ class Etl:
             self._done = flows.succeeded_jobs(connection, self.resume)
         lease = Lease(lambda: where.connect(autocommit=True), self._flow)
         try:
-            beginning.begin(connection, self._flow, self.env, self.requires, self.say)
+            beginning.begin(
+                connection, self._flow, self.env, self.requires, self.say, dry_run=self.dry_run
+            )
             lease.take(connection, float(self.env.get("wait", 0)))
         except PenstockError:
             connection.close()

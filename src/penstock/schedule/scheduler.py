@@ -36,6 +36,11 @@ GRACE = timedelta(seconds=60)
 BEAT = schedules.LEASE / 6
 #: Seconds until a database that went away is asked again: doubled each time, up to the last.
 _FIRST_TRY, _LAST_TRY = 1.0, 30.0
+#: How a database says that it is away, or that another one took its place.
+_AWAY = (
+    *(psycopg.OperationalError, psycopg.InterfaceError, psycopg.errors.ReadOnlySqlTransaction),
+    ConnectorError,
+)
 #: What a process answers that could not be begun.
 _NOT_BEGUN = 127
 
@@ -268,7 +273,7 @@ class Scheduler:
         """Do it with the ledger; a database that went away is said once, and tried again later."""
         try:
             work(self._open())
-        except (psycopg.OperationalError, psycopg.InterfaceError, ConnectorError) as error:
+        except _AWAY as error:
             if not self._tries:
                 said = str(error).strip().splitlines()
                 self.say(f"The ledger does not answer, and is tried again: {said[-1]}")

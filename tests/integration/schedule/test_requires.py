@@ -84,6 +84,15 @@ def test_what_is_required_is_run_first_where_the_main_says_so(flows: Project) ->
     assert flows.begun() == ["companies", "offers", "offers", "companies", "offers"]
 
 
+def test_a_dry_run_runs_nothing_else(flows: Project) -> None:
+    env = choose({"project": "shop", "dev": {}}, "dev", flows.folder)
+    required = requirements([("companies", "24h", "run")])
+    run = FlowRun("shop/offers")
+    with flows.connect() as connection, pytest.raises(TryAgain, match="never succeeded"):
+        begin(connection, run, env, required, print, dry_run=True)
+    assert flows.begun() == []
+
+
 def test_a_required_flow_that_fails_keeps_this_one_from_starting(flows: Project) -> None:
     flows.main("companies", text=FLOW, more="raise SystemExit(1)")
     offers(flows, [("companies", "24h", "run")])

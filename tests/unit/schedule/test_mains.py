@@ -29,13 +29,18 @@ def test_mains_are_found_without_running_them(tmp_path: Path) -> None:
     write(
         tmp_path, "other.py", 'schedule = ("0 7 * * *",)\nraise SystemExit(Etl.main(load, env))\n'
     )
+    write(
+        tmp_path,
+        "shared.py",
+        'from custom.flows import nightly as flow\nschedule = ["0 8 * * *"]\n',
+    )
     write(tmp_path, "by_hand.py", FLOW)
     write(tmp_path, "empty.py", f"schedule = []\n{FLOW}")
     write(tmp_path, "no_flow.py", 'schedule = "of something else"\n')
     found = scheduled(tmp_path)
-    assert [one.name for one in found] == ["main", "monthly", "other"]
-    assert [one.timezone for one in found] == ["UTC", "Europe/Madrid", "UTC"]
-    assert [one.missed for one in found] == ["run once", "skip", "run once"]
+    assert [one.name for one in found] == ["main", "monthly", "other", "shared"]
+    assert [one.timezone for one in found] == ["UTC", "Europe/Madrid", "UTC", "UTC"]
+    assert [one.missed for one in found] == ["run once", "skip", "run once", "run once"]
     starts = islice(found[1].after(datetime(2026, 6, 10, tzinfo=UTC)), 2)
     assert [one.isoformat() for one in starts] == [
         "2026-06-20T03:00:00+00:00",
