@@ -149,12 +149,12 @@ def _assigned(tree: ast.Module) -> Iterator[tuple[str, ast.expr]]:
 
 def _has_flow(tree: ast.Module) -> bool:
     """True where there is a function `flow`, made or imported, or a call of `Etl.main`."""
+    names = [node.name for node in tree.body if isinstance(node, ast.FunctionDef)]
     for node in tree.body:
-        if isinstance(node, ast.FunctionDef) and node.name == "flow":
-            return True
         if isinstance(node, ast.ImportFrom):
-            if any((one.asname or one.name) == "flow" for one in node.names):
-                return True
+            names += [one.asname or one.name for one in node.names]
+    if "flow" in names:
+        return True
     return any(
         isinstance(node, ast.Attribute)
         and node.attr == "main"

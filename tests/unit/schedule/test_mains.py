@@ -32,7 +32,7 @@ def test_mains_are_found_without_running_them(tmp_path: Path) -> None:
     write(
         tmp_path,
         "shared.py",
-        'from custom.flows import nightly as flow\nschedule = ["0 8 * * *"]\n',
+        'from custom import nightly as flow\nschedule = ["0 8 * * *"]\n',
     )
     write(tmp_path, "by_hand.py", FLOW)
     write(tmp_path, "empty.py", f"schedule = []\n{FLOW}")
