@@ -1,7 +1,7 @@
 -- Before each run: as if it were the first, and with nothing left to write for the server.
 truncate fact_sales, fact_sales_bare, products;
 truncate penstock.runs, penstock.loads, penstock.rejects, penstock.files, penstock.jobs, penstock.outbox, penstock.fetched;
-truncate penstock.sent;
+truncate penstock.sent, penstock.schedules;
 truncate fact_history;
 drop schema if exists dlt_sales cascade;
 checkpoint;

@@ -48,6 +48,7 @@ def _place(name: str) -> int:
         "runs",
         "new",
         "run",
+        "schedule",
         "test-connections",
         "config",
         "key",

@@ -31,6 +31,7 @@ from penstock.cli.project import (
 from penstock.cli.rejects import rejects_app
 from penstock.cli.replay import REPLAY_EXAMPLES, replay
 from penstock.cli.runs import runs_app
+from penstock.cli.schedule import schedule_app
 
 app = typer.Typer(
     cls=Group,
@@ -58,6 +59,7 @@ app.command("inspect", cls=Command, epilog=INSPECT_EXAMPLES, rich_help_panel=LOA
 app.command("clear", cls=Command, epilog=CLEAR_EXAMPLES, rich_help_panel=LOADING)(clear)
 app.add_typer(new_app, name="new", rich_help_panel=PROJECT)
 app.command("run", cls=Command, epilog=RUN_EXAMPLES, rich_help_panel=PROJECT)(run)
+app.add_typer(schedule_app, name="schedule", rich_help_panel=PROJECT)
 app.command("test-connections", cls=Command, epilog=TEST_EXAMPLES, rich_help_panel=PROJECT)(
     try_connections
 )

@@ -15,13 +15,15 @@ from penstock.connectors.postgres import Postgres
 from penstock.connectors.protocol import Connector
 from penstock.connectors.registry import connectors
 from penstock.errors import PenstockError, UsageError
-from penstock.flow import fetching, housekeeping, telling
+from penstock.flow import beginning, fetching, housekeeping, telling
+from penstock.flow.beginning import Requirement
 from penstock.flow.catching import ErrorFile, catch
 from penstock.flow.corrections import Corrections
 from penstock.flow.cursors import Cursors
 from penstock.flow.fetching import Fetched, Fetching
 from penstock.flow.job import Job
 from penstock.flow.lease import Lease
+from penstock.flow.ledgers import ledger_of
 from penstock.flow.log import RunLog
 from penstock.flow.program import run_program
 from penstock.flow.responses import missing
@@ -65,6 +67,7 @@ class Etl:
         dry_run: True: loads are rolled back, and nothing is fetched, mailed, moved or deleted.
         chosen: Names of the jobs that are run; None: all.
         resume: An earlier run (or how its id begins); the jobs that it has done are left out.
+        requires: Flows that must have succeeded lately.
         say: Prints a line for people.
         exit_code: What `end` gave.
     """
@@ -74,6 +77,7 @@ class Etl:
     dry_run: bool = False
     chosen: frozenset[str] | None = None
     resume: str | None = None
+    requires: Sequence[Requirement] = ()
     say: Callable[[str], None] = print
     _flow: FlowRun = field(init=False)
     _connectors: Mapping[str, Connector] = field(init=False, default_factory=dict)
@@ -109,7 +113,7 @@ class Etl:
 
         Raises:
             UsageError: Settings are wrong, all of them listed; or there is no ledger.
-            TryAgain: Another run of this flow is going on.
+            TryAgain: Another run of this flow is going on, or a flow that it requires is too old.
         """
         housekeeping.make_folders(self.root)
         self._connectors = connectors(self.env, self.root)
@@ -121,13 +125,16 @@ class Etl:
         self.say(f"{self.env.project}, {self.env.name}: {', '.join(targets) or 'no target'}")
         for warning in self.env.warnings:
             self.say(f"warning: {warning}")
-        where = self._ledger_connector()
+        where = ledger_of(self.env, self._connectors)
         connection = where.connect(autocommit=True)
         install.ensure(connection, where.conninfo())
         if self.resume is not None:
             self._done = flows.succeeded_jobs(connection, self.resume)
         lease = Lease(lambda: where.connect(autocommit=True), self._flow)
         try:
+            beginning.begin(
+                connection, self._flow, self.env, self.requires, self.say, dry_run=self.dry_run
+            )
             lease.take(connection, float(self.env.get("wait", 0)))
         except PenstockError:
             connection.close()
@@ -291,21 +298,6 @@ class Etl:
             raise PenstockError("Another run has taken this flow over: this one stops here")
         return self._ledger
 
-    def _ledger_connector(self) -> Postgres:
-        """The database of the ledger: `env["ledger"]`, else the only PostgreSQL connector."""
-        found = [one for one in self._connectors.values() if isinstance(one, Postgres)]
-        named = self.env.get("ledger")
-        if isinstance(named, str):
-            found = [one for one in found if one.name == named]
-        elif "ledger" in self._connectors:
-            found = [one for one in found if one.name == "ledger"]
-        if len(found) != 1:
-            raise UsageError(
-                'env["ledger"] must name the PostgreSQL connector that keeps the books: there are '
-                f"{len(found)} to choose from"
-            )
-        return found[0]
-
     def _mailer(self) -> Any:
         from penstock.connectors.smtp import Smtp
 
@@ -319,9 +311,9 @@ class Etl:
         cursors = Cursors(
             lambda cursor: flows.cursor(ledger, self._flow.flow, cursor),
             lambda where, cursor, value: flows.move_cursor(where, self._flow, cursor, value),
-            self._ledger_connector().name,
+            ledger_of(self.env, self._connectors).name,
         )
-        where = self._ledger_connector()
+        where = ledger_of(self.env, self._connectors)
         job = Job(
             name,
             self.env,

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from penstock.errors import PenstockError, UsageError
+from penstock.flow.beginning import requirements
 from penstock.model.secret import Secret
 from penstock.project.environment import Environment, choose
 from penstock.project.keys import ProjectKey
@@ -41,7 +42,7 @@ def run_program(
     """Run a flow as its `main.py` was called; gives the exit code.
 
     Args:
-        make: Makes the run: `env`, `name`, `dry_run`, `chosen`, `resume`.
+        make: Makes the run: `env`, `name`, `dry_run`, `chosen`, `resume`, `requires`.
         flow: What the main describes.
         env: Of `config.py`.
         argv: Words of the command line; default: the program's.
@@ -70,6 +71,7 @@ def _run(
         dry_run=given.dry_run,
         chosen=frozenset(given.only) if given.only else None,
         resume=given.resume,
+        requires=requirements(getattr(flow, "__globals__", {}).get("requires", ())),
     )
     try:
         flow(etl)

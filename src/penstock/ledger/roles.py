@@ -34,6 +34,7 @@ LOADER_RIGHTS: Mapping[str, tuple[str, ...]] = {
     "incidents": _WRITTEN,
     "fetched": _WRITTEN,
     "sent": _WRITTEN,
+    "schedules": _WRITTEN,
 }
 _READ = ("SELECT",)
 

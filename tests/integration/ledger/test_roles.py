@@ -36,6 +36,7 @@ LOADER = {
     "outbox": WRITTEN,
     "rejects": WRITTEN,
     "runs": WRITTEN,
+    "schedules": WRITTEN,
     "sent": WRITTEN,
 }
 READER = {name: {"SELECT"} for name in LOADER}

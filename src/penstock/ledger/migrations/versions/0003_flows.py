@@ -119,6 +119,27 @@ _STATEMENTS = [
         primary key (flow, target, module, kind, key)
     )
     """,
+    # One row for each start that was due: who inserts it has it, so two schedulers start once.
+    """
+    create table penstock.schedules (
+        flow text not null,
+        due_at timestamptz not null,
+        status text not null
+            check (status in ('watched', 'claimed', 'running', 'ended', 'skipped', 'lost')),
+        missed int not null default 0,
+        claim uuid,
+        host text not null default '',
+        process int,
+        beat timestamptz not null default clock_timestamp(),
+        run_id uuid,
+        started_at timestamptz,
+        finished_at timestamptz,
+        exit_code int,
+        note text,
+        primary key (flow, due_at)
+    )
+    """,
+    "create index on penstock.schedules (beat) where status in ('claimed', 'running')",
 ]
 
 
