@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from penstock.loading.extract import Extract
-from penstock.model.batch import ROW, Malformed, file_of, record_of
+from penstock.model.batch import RECORD_BITS, ROW, Malformed, file_of, record_of
 from penstock.model.result import LoadResult
 
 #: Rows shown of those that got lost.
@@ -63,8 +63,10 @@ class Tally:
 
     def malformed_of(self, frame: pl.DataFrame) -> list[Malformed]:
         """Records of the inputs of these rows that never became rows; each is given once."""
-        inputs = set(frame.get_column(ROW).drop_nulls().unique().to_list()) if frame.height else ()
-        files = {file_of(row) for row in inputs} or set(self._malformed)
+        if not self._malformed:
+            return []
+        rows = frame.get_column(ROW).cast(pl.Int64).drop_nulls()
+        files = set((rows // (1 << RECORD_BITS)).unique().to_list()) or set(self._malformed)
         return [one for file in sorted(files) for one in self._malformed.pop(file, [])]
 
     def reached(self, rows: pl.Series, result: LoadResult) -> None:

@@ -7,7 +7,9 @@ a year BC, NaN among decimals), the whole column stays the text that PostgreSQL 
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +23,8 @@ from penstock.postgres.connection import SETTINGS
 
 #: Bytes of COPY's text that become a frame at once.
 _PIECE = 8 << 20
+#: Pieces that may wait to become frames.
+_AHEAD = 2
 #: What the forms of values depend on; what a query means depends on none but the time zone.
 _FORMS = ("datestyle", "timezone", "intervalstyle", "extra_float_digits", "bytea_output")
 #: COPY's text form escapes these (chapter COPY, "Text Format").
@@ -128,9 +132,19 @@ def _read(
     as_text: set[int],
 ) -> pl.DataFrame:
     takers = [_text if n in as_text else _taker(one) for n, one in enumerate(columns)]
-    parts = [_typed(part, takers) for part in _parts(connection, statement, columns, as_text)]
+    schema = _read_as(columns, as_text)
+    parts: list[pl.DataFrame] = []
+    waiting: deque[Future[pl.DataFrame]] = deque()
+    with ThreadPoolExecutor(1) as other:  # one piece becomes a frame while the next one comes
+        for text, rows in _pieces(connection, statement, schema):
+            waiting.append(
+                other.submit(lambda t, n: _typed(_split(t, n, schema), takers), text, rows)
+            )
+            if len(waiting) > _AHEAD:
+                parts.append(waiting.popleft().result())
+        parts += [one.result() for one in waiting]
     if not parts:
-        parts = [_typed(pl.DataFrame(schema=_read_as(columns, as_text)), takers)]
+        parts = [_typed(pl.DataFrame(schema=schema), takers)]
     for place, one in enumerate(parts[0].columns):
         kinds = [part.schema[one] for part in parts]
         if isinstance(kinds[0], pl.Decimal) and len(set(kinds)) > 1:
@@ -140,14 +154,10 @@ def _read(
     return frame
 
 
-def _parts(
-    connection: psycopg.Connection[Any],
-    statement: bytes,
-    columns: Sequence[_Described],
-    as_text: set[int],
-) -> Iterator[pl.DataFrame]:
-    """The rows as Polars splits them, some MiB of text at a time."""
-    schema = _read_as(columns, as_text)
+def _pieces(
+    connection: psycopg.Connection[Any], statement: bytes, schema: Mapping[str, Any]
+) -> Iterator[tuple[bytearray, int]]:
+    """The rows as text with a header, some MiB at a time, and how many."""
     # The header keeps a byte order mark that is data from standing first, where it would be lost.
     header = "\t".join(schema).encode() + b"\n"
     copying = b"copy (" + statement + b"\n) to stdout"  # its last line may be a comment
@@ -157,10 +167,10 @@ def _parts(
             text += line
             rows += 1
             if len(text) >= _PIECE:
-                yield _split(text, rows, schema)
+                yield text, rows
                 text, rows = bytearray(header), 0
         if rows:
-            yield _split(text, rows, schema)
+            yield text, rows
 
 
 def _split(text: bytearray, rows: int, schema: Mapping[str, Any]) -> pl.DataFrame:
