@@ -15,6 +15,7 @@ from psycopg import sql
 from penstock.model.table import Column, ForeignKey, TableSpec
 from penstock.postgres.judged import has_grammar
 from penstock.postgres.names import listed, qualified
+from penstock.postgres.sqlstates import Kind, kind_of
 from penstock.postgres.unlogged import TEMPORARY, Place
 
 #: Carries `_row`; the name is ours alone, a target may have a column `_row`.
@@ -55,14 +56,31 @@ class StagingTable:
         self.columns = tuple(columns)
         self.number = number
         self.rows = 0
-        self.place = place
-        self.table = place.named(f"stage_{number}")
-        self.bad = place.named(f"bad_{number}")
+        self._lie(place)
         self._made: list[sql.Identifier] = []
         self._connection = connection
 
+    def _lie(self, place: Place) -> None:
+        self.place = place
+        self.table = place.named(f"stage_{self.number}")
+        self.bad = place.named(f"bad_{self.number}")
+
     def create(self) -> None:
-        """Make the table and the list beside it."""
+        """Make the table and the list beside it; temporary ones where no others may be made."""
+        if self.place.unlogged:
+            try:
+                with self._connection.transaction():
+                    self._create()
+                return
+            except psycopg.Error as error:
+                # Event triggers may forbid what the role's rights allow.
+                if self._connection.closed or kind_of(error) in (Kind.TRANSIENT, Kind.RESOURCE):
+                    raise
+                self._made = []
+                self._lie(TEMPORARY)
+        self._create()
+
+    def _create(self) -> None:
         fields = [
             sql.SQL("{} {}").format(sql.Identifier(c.name), self._type(c)) for c in self.columns
         ]

@@ -160,3 +160,23 @@ def test_a_server_without_parallel_workers_is_given_temporary_tables(
     result = load_table(database.engine(), path, "t", mode="upsert")
 
     assert "staged, compared by id" in result.strategy
+
+
+def test_an_event_trigger_that_forbids_tables_is_no_end_of_the_load(
+    database: Database, tmp_path: Path
+) -> None:
+    path = prepared(database, tmp_path)
+    with database.connect() as connection:
+        connection.execute(
+            "create function forbid() returns event_trigger language plpgsql as $$begin "
+            "if exists (select from pg_event_trigger_ddl_commands() "
+            "where command_tag = 'CREATE TABLE' and schema_name not like 'pg_temp%') then "
+            "raise exception 'no tables of your own here'; end if; end$$;"
+            "create event trigger forbid on ddl_command_end execute function forbid()"
+        )
+
+    result = load_table(database.engine(), path, "t", mode="upsert", ledger=False)
+
+    assert "staged, compared by id" in result.strategy
+    assert counts(result) == (1, 9, 990, 0, 1, 0)
+    assert left_behind(database) == 0
