@@ -154,8 +154,12 @@ class Session:
                 key = asyncssh.read_private_key(path, secret)
             except OSError as error:
                 raise self._error(f"key {path}: {error.strerror}", "key") from None
-            except (asyncssh.KeyImportError, asyncssh.KeyEncryptionError) as error:
-                raise self._no_key(path, error) from None
+            except (asyncssh.KeyImportError, asyncssh.KeyEncryptionError):
+                raise self._error(
+                    f"key {path} is no private key, or passphrase is not its own",
+                    "key",
+                    "Set passphrase, or name another file.",
+                ) from None
             given |= {"client_keys": [key], "agent_path": None}
         return given
 
@@ -173,19 +177,6 @@ class Session:
 
     def _error(self, message: str, code: str, advice: str = "") -> ConnectorError:
         return ConnectorError(f"{self._name}: {message}", code=code, advice=advice)
-
-    def _no_key(self, path: Path, error: Exception) -> ConnectorError:
-        if "bcrypt" in str(error):
-            return self._error(
-                f"key {path} has a passphrase in OpenSSH's form, which the package bcrypt reads",
-                "key",
-                "Install bcrypt.",
-            )
-        return self._error(
-            f"key {path} is no private key, or passphrase is not its own",
-            "key",
-            "Set passphrase, or name another file.",
-        )
 
     def _broken(self, error: BaseException) -> ConnectorError:
         its = self._settings
