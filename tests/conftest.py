@@ -14,6 +14,7 @@ pytest_plugins = [
     "tests.fixtures.objects",
     "tests.fixtures.mariadb",
     "tests.fixtures.api",
+    "tests.fixtures.flows",
 ]
 
 # A busy machine is slow, not wrong: time is measured in bench/, not here.

@@ -39,13 +39,14 @@ RUN_EXAMPLES = """
 [bold]Examples[/bold]
   penstock run -e test
   penstock run nightly.py -e prod --only customers
+  penstock run --plan --json       the steps and their jobs, for other programs
 """
 TEST_EXAMPLES = """
 [bold]Examples[/bold]
   penstock test-connections -e prod
 
 [bold]Exit status[/bold]
-  0  all connections work  1  one does not; the others were tried  2  wrong settings
+  0  all connections work  1  one does not; the others were tried  2  no such environment
 """
 SHOW_EXAMPLES = """
 [bold]Examples[/bold]
@@ -71,6 +72,12 @@ def run(
         list[str] | None,
         typer.Option("--only", metavar="JOB", show_default=False, help="Run this job alone."),
     ] = None,
+    start: Annotated[
+        str | None,
+        typer.Option(
+            "--from", metavar="JOB", show_default=False, help="Leave out the jobs before this one."
+        ),
+    ] = None,
     resume: Annotated[
         str | None,
         typer.Option(
@@ -80,14 +87,23 @@ def run(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Do everything, then roll it back.")
     ] = False,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Show the steps; connect to nothing.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="With --plan: as one JSON object.")
+    ] = False,
 ) -> None:
     """Run a flow, as python main.py does."""
     if not main.is_file():
         raise UsageError(f"There is no {main}: is this a project? penstock new DIR makes one.")
     words = ["--env", env] if env else []
     words += [word for name in only or () for word in ("--only", name)]
+    words += ["--from", start] if start else []
     words += ["--resume", resume] if resume else []
     words += ["--dry-run"] if dry_run else []
+    words += ["--plan"] if plan else []
+    words += ["--json"] if as_json else []
     done = subprocess.run([sys.executable, main.name, *words], cwd=main.parent, check=False)
     raise typer.Exit(done.returncode)
 
@@ -98,13 +114,14 @@ def try_connections(*, env: Env = None, folder: Folder = Path(), as_json: AsJson
     Folders are listed and written to, databases asked for the role's rights, and a
     mail is really sent. One that fails does not keep the others from being tried.
     """
-    from penstock.connectors.registry import connectors
-    from penstock.connectors.testing import try_all
+    from penstock.connectors.testing import try_environment
+    from penstock.project.environment import load_config, survey
 
-    environment = _environment(env, folder)
+    root = folder.resolve()
+    environment, problems = survey(load_config(root), env, root)
     answer.say(f"{environment.project}, {environment.name}", "bold")
     found = []
-    for one in try_all(connectors(environment, environment.folder)):
+    for one in try_environment(environment, environment.folder, problems):
         found.append(one)
         _show(one)
     failed = sorted({one.connector for one in found if not one.check.ok})

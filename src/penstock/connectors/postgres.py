@@ -51,6 +51,7 @@ class PostgresSettings:
         sslmode: As libpq has it; default `verify-full` for every host but this machine.
         sslrootcert: Certificates that are trusted; `system` for those of the system.
         timeout: Seconds until a connection is given up.
+        write: False: it is only read from, and the role needs no right to write.
     """
 
     url: str | Secret | None = None
@@ -62,6 +63,7 @@ class PostgresSettings:
     sslmode: str | None = None
     sslrootcert: str | None = None
     timeout: float = 10.0
+    write: bool = True
 
     def __post_init__(self) -> None:
         parts = (self.host, self.database, self.user)
@@ -198,16 +200,29 @@ class Postgres:
         with self.connect() as connection:
             row = connection.execute(
                 "select count(*) filter (where has_table_privilege(c.oid, 'SELECT')), "
-                "count(*) filter (where has_table_privilege(c.oid, 'INSERT')), count(*) "
+                "count(*) filter (where has_table_privilege(c.oid, 'INSERT')), count(*), "
+                "current_setting('transaction_read_only') "
                 "from pg_catalog.pg_class c join pg_catalog.pg_namespace n "
                 "on n.oid = c.relnamespace where c.relkind in ('r', 'p') "
                 "and n.nspname not in ('pg_catalog', 'information_schema', 'penstock')"
             ).fetchone()
         assert row is not None  # noqa: S101  an aggregate gives one row
-        reads, writes, tables = row
+        reads, writes, tables, read_only = row
         if tables and not reads:
             raise ConnectorError(
                 f"the role may read none of {tables} tables", code="42501", advice=_ADVICE["42501"]
+            )
+        if self.settings.write and tables and not writes:
+            raise ConnectorError(
+                f"the role may write to none of {tables} tables",
+                code="42501",
+                advice=f'{_ADVICE["42501"]} Of a source say "write": False.',
+            )
+        if self.settings.write and read_only == "on":
+            raise ConnectorError(
+                "the server or the role allows no more than reading (transaction_read_only is on)",
+                code="25006",
+                advice='Name the primary server; of a source say "write": False.',
             )
         return f"reads {reads} and writes {writes} of {tables} tables"
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import smtplib
-import socket
 import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -221,11 +220,17 @@ class Smtp:
             said = error.smtp_error
             text = said.decode(errors="replace") if isinstance(said, bytes) else said
             return ConnectorError(f"{where} answered {error.smtp_code} {text}", code="smtp")
-        if isinstance(error, (TimeoutError, socket.timeout)):
+        # smtplib tells a silence after the greeting as a connection that was closed.
+        silent = isinstance(error, smtplib.SMTPServerDisconnected) and "timed out" in str(error)
+        if silent or isinstance(error, TimeoutError):
             return ConnectorError(
                 f"{where} did not answer within {self.settings.timeout:g} s",
                 code="timeout",
                 advice="Check host, port and firewall.",
+            )
+        if isinstance(error, smtplib.SMTPServerDisconnected):
+            return ConnectorError(
+                f"{where} went away: {error}", code="lost", advice="Try again, or ask its keeper."
             )
         return ConnectorError(
             f"{where} cannot be reached: {error}",

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from penstock.connectors.protocol import Check, Connector
+from penstock.connectors.registry import connector, is_connector
+from penstock.errors import PenstockError
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +29,32 @@ class Tried:
     where: str
     check: Check
     seconds: float
+
+
+def try_environment(
+    environment: Mapping[str, Any], root: Path, problems: Sequence[str] = ()
+) -> Iterator[Tried]:
+    """Try each connector of an environment; those whose settings are wrong fail for that.
+
+    Args:
+        environment: The settings.
+        root: The project's root.
+        problems: What is wrong with values, each beginning with its dotted path.
+    """
+    wrong = set()
+    for problem in problems:
+        name = re.split(r"[.:\[ ]", problem, maxsplit=1)[0]
+        wrong.add(name)
+        yield Tried(name, "", Check("settings", False, problem), 0.0)
+    for name, settings in environment.items():
+        if name in wrong or not is_connector(settings):
+            continue
+        try:
+            made = connector(name, settings, root)
+        except PenstockError as error:
+            yield Tried(name, "", Check("settings", False, error.message), 0.0)
+            continue
+        yield from try_all({name: made})
 
 
 def try_all(connectors: Mapping[str, Connector]) -> Iterator[Tried]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,11 +10,14 @@ from typing import Any
 import psycopg
 
 from penstock.flow.housekeeping import ERRORS
+from penstock.flow.job import Caught
+from penstock.flow.kept import Kept
 from penstock.flow.running import JobResult
-from penstock.ledger.flows import FlowRun
-from penstock.ledger.outbox import not_mailed
+from penstock.ledger.flows import FlowRun, JobRecord
+from penstock.ledger.outbox import not_mailed, not_told
 from penstock.ledger.quarantine import Selection
 from penstock.loading.export import export_rejects
+from penstock.model.result import LoadResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,11 @@ class ErrorFile:
 
 
 def catch(
-    connection: psycopg.Connection[Any], root: Path, run: FlowRun, result: JobResult
+    connection: psycopg.Connection[Any],
+    root: Path,
+    run: FlowRun,
+    result: JobResult,
+    warn: Callable[[str], None],
 ) -> list[ErrorFile]:
     """Write the rows that a job's caught loads refused, one file for each table and addressee.
 
@@ -56,6 +63,7 @@ def catch(
         root: The project's.
         run: The flow's.
         result: The job's.
+        warn: Tells people what could not be written; it is tried again by the next run.
     """
     files: list[ErrorFile] = []
     seen: set[int] = set()
@@ -71,8 +79,15 @@ def catch(
             if not ids:
                 continue
             seen.update(ids)
-            path = _path(root, f"{run.run_id[:8]}-{result.record.job}-{table}", files)
-            export_rejects(connection, path, Selection(ids=tuple(ids)))
+            try:
+                path = _path(root, f"{run.run_id[:8]}-{result.record.job}-{table}")
+                export_rejects(connection, path, Selection(ids=tuple(ids)))
+            except OSError as error:
+                warn(
+                    f"warning: the refused rows of {table} cannot be written to {ERRORS}: "
+                    f"{error.strerror}; they wait, and are told by a later run"
+                )
+                continue
             files.append(
                 ErrorFile(
                     path=path,
@@ -86,13 +101,38 @@ def catch(
     return files
 
 
-def _path(root: Path, stem: str, others: Sequence[ErrorFile]) -> Path:
+def untold(
+    connection: psycopg.Connection[Any], root: Path, run: FlowRun, warn: Callable[[str], None]
+) -> list[ErrorFile]:
+    """Write the rows that jobs caught whose run could not mail them: it was killed, or had no disk.
+
+    The jobs may not come to catch them again: their files are backed up, or they are left out.
+
+    Args:
+        connection: To the ledger.
+        root: The project's.
+        run: The flow's, which has closed those before it.
+        warn: As for `catch`.
+    """
+    files: list[ErrorFile] = []
+    for job, load, table, to in not_told(connection, run.flow):
+        books = LoadResult(run_id="", load_id=load, target="", table=table, mode="")
+        record = JobRecord(number=0, job=job)
+        caught = (Caught((Kept(books, table),), to),)
+        earlier = JobResult(record=record, seconds=0.0, caught=caught)
+        files += catch(connection, root, run, earlier, warn)
+    return files
+
+
+def _path(root: Path, stem: str) -> Path:
+    """A file that is not there yet: a job may catch twice, or what an earlier run left."""
     folder = root / ERRORS
     folder.mkdir(parents=True, exist_ok=True)
     plain = "".join(letter if letter.isalnum() or letter in "-_" else "-" for letter in stem)
-    taken = {one.path.name for one in others}
-    names = (f"{plain}{f'-{number}' if number else ''}.xlsx" for number in range(len(taken) + 1))
-    return folder / next(name for name in names if name not in taken)
+    number, path = 1, folder / f"{plain}.xlsx"
+    while path.exists():
+        path, number = folder / f"{plain}-{number}.xlsx", number + 1
+    return path
 
 
 def reasons_of(found: Sequence[Any]) -> tuple[tuple[str, int], ...]:

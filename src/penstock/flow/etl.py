@@ -1,60 +1,32 @@
-"""Etl: what a `main.py` calls, one run of a flow. Not for: jobs themselves (`running`)."""
+"""Etl: what a `main.py` calls, one run of a flow. Not for: jobs themselves (`working`)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import psycopg
 
-from penstock.connectors.postgres import Postgres
-from penstock.connectors.protocol import Connector
-from penstock.connectors.registry import connectors
 from penstock.errors import PenstockError, UsageError
-from penstock.flow import beginning, fetching, housekeeping, telling
+from penstock.flow import fetching, housekeeping, telling
 from penstock.flow.beginning import Requirement
-from penstock.flow.catching import ErrorFile, catch
+from penstock.flow.catching import ErrorFile, catch, untold
+from penstock.flow.choice import Choice
 from penstock.flow.corrections import Corrections
-from penstock.flow.cursors import Cursors
 from penstock.flow.fetching import Fetched, Fetching
-from penstock.flow.job import Job
-from penstock.flow.lease import Lease
-from penstock.flow.ledgers import ledger_of
-from penstock.flow.log import RunLog
+from penstock.flow.outcome import Outcome, told
 from penstock.flow.program import run_program
 from penstock.flow.responses import missing
-from penstock.flow.running import JobResult, Runnable, name_of, run_job, run_of
-from penstock.ledger import flows, install
+from penstock.flow.running import JobResult, Runnable, name_of
+from penstock.flow.sidebyside import Numbered, SideBySide
+from penstock.flow.starting import Begun, begin
+from penstock.flow.working import Work
+from penstock.ledger import flows
 from penstock.ledger.flows import FlowRun, JobRecord
 from penstock.project.environment import Environment
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of the jobs of one `run()`.
-
-    Attributes:
-        results: One for each job, in order.
-        error_files: Files with the rows that they refused.
-        find: Asks the ledger for `missing`.
-    """
-
-    results: tuple[JobResult, ...]
-    error_files: tuple[ErrorFile, ...]
-    find: Callable[[Sequence[str], str], tuple[str, ...]] = field(repr=False)
-
-    def missing(self, column: str) -> tuple[str, ...]:
-        """The values of a column that refer to nothing, of rows that these jobs refused."""
-        return self.find([load for one in self.results for load in one.loads], column)
-
-    @property
-    def failed(self) -> bool:
-        """True where a job failed or was skipped."""
-        return any(one.failed for one in self.results)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -66,6 +38,7 @@ class Etl:
         name: Of the flow: the stem of its main.
         dry_run: True: loads are rolled back, and nothing is fetched, mailed, moved or deleted.
         chosen: Names of the jobs that are run; None: all.
+        first: The job from which on jobs are run; None: from the beginning.
         resume: An earlier run (or how its id begins); the jobs that it has done are left out.
         requires: Flows that must have succeeded lately.
         say: Prints a line for people.
@@ -76,18 +49,16 @@ class Etl:
     name: str = "main"
     dry_run: bool = False
     chosen: frozenset[str] | None = None
+    first: str | None = None
     resume: str | None = None
     requires: Sequence[Requirement] = ()
     say: Callable[[str], None] = print
     _flow: FlowRun = field(init=False)
-    _connectors: Mapping[str, Connector] = field(init=False, default_factory=dict)
-    _ledger: psycopg.Connection[Any] | None = field(init=False, default=None)
-    _lease: Lease | None = field(init=False, default=None)
-    _log: RunLog | None = field(init=False, default=None)
+    _begun: Begun | None = field(init=False, default=None)
+    _choice: Choice = field(init=False)
     _results: list[JobResult] = field(init=False, default_factory=list)
     _files: list[ErrorFile] = field(init=False, default_factory=list)
     _told: set[Path] = field(init=False, default_factory=set)
-    _done: set[str] = field(init=False, default_factory=set)
     exit_code: int = field(init=False, default=0)
     _ended: bool = field(init=False, default=False)
     _numbers: int = field(init=False, default=0)
@@ -95,6 +66,7 @@ class Etl:
 
     def __post_init__(self) -> None:
         self._flow = FlowRun(f"{self.env.project}/{self.name}")
+        self._choice = Choice(only=self.chosen, first=self.first)
 
     @property
     def run_id(self) -> str:
@@ -112,39 +84,24 @@ class Etl:
         """Environment, connectors, log, ledger, lease, run record; then corrected files.
 
         Raises:
-            UsageError: Settings are wrong, all of them listed; or there is no ledger.
+            UsageError: Settings are wrong, all of them listed; there is no ledger; or no run to
+                resume.
             TryAgain: Another run of this flow is going on, or a flow that it requires is too old.
         """
-        housekeeping.make_folders(self.root)
-        self._connectors = connectors(self.env, self.root)
-        targets = [
-            f"{one.name} {one.where()}"
-            for one in self._connectors.values()
-            if isinstance(one, Postgres)
-        ]
-        self.say(f"{self.env.project}, {self.env.name}: {', '.join(targets) or 'no target'}")
-        for warning in self.env.warnings:
-            self.say(f"warning: {warning}")
-        where = ledger_of(self.env, self._connectors)
-        connection = where.connect(autocommit=True)
-        install.ensure(connection, where.conninfo())
-        if self.resume is not None:
-            self._done = flows.succeeded_jobs(connection, self.resume)
-        lease = Lease(lambda: where.connect(autocommit=True), self._flow)
-        try:
-            beginning.begin(
-                connection, self._flow, self.env, self.requires, self.say, dry_run=self.dry_run
-            )
-            lease.take(connection, float(self.env.get("wait", 0)))
-        except PenstockError:
-            connection.close()
-            raise
-        self._ledger, self._lease = connection, lease
-        self._log = RunLog(self.root / housekeeping.LOGS, self._flow, self.env)
-        flows.begin_run(connection, self._flow, where.where())
-        self._log.write("start", target=where.where())
-        corrections = Corrections(connection, where.conninfo(), self._flow, self.root, self._log)
+        begun = self._begun = begin(
+            self.env,
+            self._flow,
+            self.say,
+            resume=self.resume,
+            requires=self.requires,
+            dry_run=self.dry_run,
+        )
+        self._choice.done = begun.done
+        ledger, where = begun.ledger(), begun.books.where
+        corrections = Corrections(ledger, where.conninfo(), self._flow, self.root, begun.log)
         self._refused = corrections.replay(self.say, self._tell, dry_run=self.dry_run)
+        if begun.mailer() is not None and not self.dry_run:
+            self._tell(untold(ledger, self.root, self._flow, self.say))
 
     def fetch(self, name: str, pattern: str, to: str | Path = housekeeping.IMPORT) -> Fetched:
         """Bring files from SFTP, object storage or another folder: each content once, and whole.
@@ -158,49 +115,57 @@ class Etl:
             UsageError: There is no such place.
             ConnectorError: It cannot be reached, or files could not be fetched; the others were.
         """
-        ledger = self._started()
-        place = fetching.place_of(self._connectors, name)
-        done = Fetching(ledger, self._flow, self.root).fetch(
+        begun = self._started()
+        place = fetching.place_of(begun.connectors, name)
+        done = Fetching(begun.ledger(), self._flow, self.root).fetch(
             place, pattern, Path(to), dry_run=self.dry_run
         )
-        done.tell(name, self.say, self._log)
+        done.tell(name, self.say, begun.log)
         return done
 
     def run(
-        self, *jobs: Runnable, mail: bool = False, only: Sequence[str] | None = None
+        self,
+        *jobs: Runnable,
+        mail: bool = False,
+        only: Sequence[str] | None = None,
+        parallel: int = 1,
     ) -> Outcome:
-        """Run jobs that depend on one another, in this order: when one fails, the next are skipped.
+        """Run jobs.
 
         Args:
             *jobs: Modules with `run(job)`, or such functions.
             mail: True: mail at once what they refused.
             only: Keys that the jobs are asked for, as `job.only`; such as `outcome.missing(...)`.
+            parallel: 1: they depend on one another, and are run in this order; when one fails, the
+                next are skipped. More: they do not, and so many are run side by side, each in a
+                process of its own.
+
+        Raises:
+            UsageError: `parallel` is no number from 1, or a job cannot be run so.
         """
-        ledger = self._started()
+        begun = self._started()
+        if not isinstance(parallel, int) or parallel < 1:
+            raise UsageError(f"parallel is a number of processes from 1, not {parallel!r}")
         results: list[JobResult] = []
         files: list[ErrorFile] = []
-        broken = ""
-        for one in jobs:
-            name = name_of(one)
-            if self.chosen is not None and name not in self.chosen:
-                continue
-            if name in self._done:
-                self.say(f"{name}: done by the earlier run")
-                continue
-            result = self._skipped(name, broken) if broken else self._run(one, name, only)
+        chosen = [one for one in map(self._numbered, jobs) if not self._leaves_out(one)]
+        keys = None if only is None else tuple(only)
+        work = self._side_by_side if parallel > 1 else self._in_order
+        for result in work(chosen, keys, parallel):
             results.append(result)
             self._results.append(result)
             if result.runs:
-                flows.part_of(ledger, self._flow, name, result.runs)
-            caught = catch(ledger, self.root, self._flow, result)
+                flows.part_of(begun.ledger(), self._flow, result.record.job, result.runs)
+            caught = catch(begun.ledger(), self.root, self._flow, result, self.say)
             files += caught
             self._files += caught
-            self._show(result, caught)
-            if result.failed and not broken:
-                broken = name
+            begun.log.job(result)
+            for line in told(result, caught, self.root):
+                self.say(line)
         if mail:
             self._tell(files)
-        return Outcome(tuple(results), tuple(files), partial(missing, ledger))
+        ordered = tuple(sorted(results, key=lambda one: one.record.number))
+        return Outcome(ordered, tuple(files), self._missing)
 
     def mail(self, files: Sequence[ErrorFile], to: str | None = None) -> None:
         """Mail error files now, instead of at the end.
@@ -236,17 +201,17 @@ class Etl:
         Returns:
             The exit code: 0 all went well, 3 rows were refused, 1 a job failed.
         """
-        ledger = self._started()
+        ledger = self._started().ledger()
         failed = [one for one in self._results if one.record.status == "failed"]
         refused = self._refused + sum(one.record.rejected for one in self._results)
         self._tell(self._files)
-        told = telling.Telling(ledger, self._mailer(), self._flow, self.env)
+        mails = self._telling()
         if failed:
             cause = f"{failed[0].record.job}: {failed[0].record.error}"
-            told.failure(cause, self._results)
+            mails.failure(cause, self._results)
         elif not self.dry_run:
-            told.recovered()
-        for problem in told.send():
+            mails.recovered()
+        for problem in mails.send():
             self.say(f"warning: a mail waits in the outbox: {problem}")
         error = "; ".join(f"{one.record.job}: {one.record.error}" for one in failed) or None
         flows.finish_run(ledger, self._flow, "failed" if failed else "succeeded", error)
@@ -259,123 +224,122 @@ class Etl:
 
     def finish(self) -> None:
         """End a run that was begun and that the flow did not end."""
-        if self._ledger is not None and not self._ended:
+        if self._begun is not None and not self._ended:
             self.end()
 
     def abandon(self, error: BaseException) -> None:
         """Close the run after an error in the flow itself."""
-        if self._ledger is None or self._ended:
+        begun = self._begun
+        if begun is None or self._ended:
             return
         said = str(error) or type(error).__name__
         if isinstance(error, KeyboardInterrupt):
             said = "interrupted by Ctrl-C"
         with suppress(psycopg.Error, PenstockError):
             self._tell(self._files)  # what jobs before it refused is told all the same
-            told = telling.Telling(self._ledger, self._mailer(), self._flow, self.env)
             if not isinstance(error, KeyboardInterrupt):
-                told.failure(said, self._results)
-                told.send()
+                mails = self._telling()
+                mails.failure(said, self._results)
+                mails.send()
             status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
-            flows.finish_run(self._ledger, self._flow, status, said)
+            flows.finish_run(begun.books.connection(), self._flow, status, said)
         self._close(1)
 
     def _close(self, code: int) -> None:
         self._ended, self.exit_code = True, code
-        if self._log is not None:
-            self._log.write("end", exit_code=code)
-            self._log.close()
-        if self._ledger is not None and self._lease is not None:
-            with suppress(psycopg.Error):
-                self._lease.give_back(self._ledger)
-            self._ledger.close()
-        for one in self._connectors.values():
-            one.close()
+        if self._begun is not None:
+            self._begun.close(code)
 
-    def _started(self) -> psycopg.Connection[Any]:
-        if self._ledger is None or self._ended:
+    def _started(self) -> Begun:
+        if self._begun is None or self._ended:
             raise UsageError("Call etl.start() first, and nothing after etl.end()")
-        if self._lease is not None and self._lease.lost:
-            raise PenstockError("Another run has taken this flow over: this one stops here")
-        return self._ledger
+        self._begun.look()
+        return self._begun
 
-    def _mailer(self) -> Any:
-        from penstock.connectors.smtp import Smtp
+    def _telling(self) -> telling.Telling:
+        begun = self._started()
+        mailer = None if self.dry_run else begun.mailer()
+        return telling.Telling(begun.ledger(), mailer, self._flow, self.env)
 
-        found = [one for one in self._connectors.values() if isinstance(one, Smtp)]
-        return None if self.dry_run or not found else found[0]
-
-    def _run(self, one: Runnable, name: str, only: Sequence[str] | None = None) -> JobResult:
-        ledger = self._started()
-        record = JobRecord(number=self._next(), job=name)
-        flows.begin_job(ledger, self._flow, record)
-        cursors = Cursors(
-            lambda cursor: flows.cursor(ledger, self._flow.flow, cursor),
-            lambda where, cursor, value: flows.move_cursor(where, self._flow, cursor, value),
-            ledger_of(self.env, self._connectors).name,
-        )
-        where = ledger_of(self.env, self._connectors)
-        job = Job(
-            name,
-            self.env,
-            self._connectors,
-            dry_run=self.dry_run,
-            cursors=cursors,
-            only=None if only is None else tuple(only),
-            flow=self._flow.flow,
-            run_id=self.run_id,
-            keeps=where.name,
-            ledger=lambda: where.connect(autocommit=True),
-        )
-        result = run_job(
-            run_of(one), job, record.number, strict=bool(self.env.get("strict", False))
-        )
-        with ledger.transaction():
-            flows.finish_job(ledger, self._flow, result.record)
-            if not result.failed and not self.dry_run:
-                for cursor, value in cursors.moved().items():
-                    flows.move_cursor(ledger, self._flow, cursor, value)
-        if self._log is not None:
-            self._log.job(result)
-        return result
-
-    def _skipped(self, name: str, because: str) -> JobResult:
-        record = JobRecord(
-            number=self._next(), job=name, status="skipped", error=f"{because} failed"
-        )
-        flows.begin_job(self._started(), self._flow, record)
-        flows.finish_job(self._started(), self._flow, record)
-        return JobResult(record=record, seconds=0.0)
-
-    def _next(self) -> int:
+    def _numbered(self, job: Runnable) -> Numbered:
         self._numbers += 1
-        return self._numbers
+        return Numbered(job, self._numbers)
 
-    def _show(self, result: JobResult, files: Sequence[ErrorFile]) -> None:
-        record = result.record
-        if record.status == "succeeded":
-            said = (
-                f"{record.extracted:,} read, {record.loaded:,} loaded, "
-                f"{record.rejected:,} refused ({result.seconds:.1f} s)"
-            )
-        else:
-            said = f"{record.status}: {record.error}"
-        self.say(f"{record.job}: {said}")
-        for note in result.notes:
-            self.say(f"  {note}")
-        for one in files:
-            noun = "row" if one.rows == 1 else "rows"
-            self.say(
-                f"  {one.rows:,} refused {noun} of {one.table}: {one.path.relative_to(self.root)}"
-            )
+    def _leaves_out(self, one: Numbered) -> bool:
+        """True where the job is not run, because somebody wants it so: that is booked."""
+        name = name_of(one.job)
+        why = self._choice.why_not(name)
+        if why:
+            by = self._choice.done.get(name)
+            self._skipped(one, why, {} if by is None else {"done_by": by})
+            self.say(f"{name}: {why}")
+        return bool(why)
+
+    def _missing(self, loads: Sequence[str], column: str) -> tuple[str, ...]:
+        return missing(self._started().ledger(), loads, column)
+
+    def _in_order(
+        self, jobs: Sequence[Numbered], only: tuple[str, ...] | None, most: int
+    ) -> Iterator[JobResult]:
+        del most
+        begun, broken = self._started(), ""
+        work = Work(
+            env=self.env,
+            connectors=begun.connectors,
+            run=self._flow,
+            books=begun.books,
+            dry_run=self.dry_run,
+            only=only,
+            say=self.say,
+        )
+        for one in jobs:
+            self._started()
+            if broken:
+                record = self._skipped(one, f"{broken} failed", {})
+                yield JobResult(record=record, seconds=0.0)
+                continue
+            result = work.carry_out(one.job, one.number)
+            if result.failed:
+                broken = name_of(one.job)
+            yield result
+
+    def _side_by_side(
+        self, jobs: Sequence[Numbered], only: tuple[str, ...] | None, most: int
+    ) -> Iterator[JobResult]:
+        work = SideBySide(
+            env=self.env,
+            run=self._flow,
+            dry_run=self.dry_run,
+            only=only,
+            say=self.say,
+            look=self._started,
+        )
+        for result in work.carry_out(jobs, most):
+            if result.failed:
+                flows.close_job(self._started().ledger(), self._flow, result.record)
+            yield result
+
+    def _skipped(self, one: Numbered, because: str, details: Mapping[str, Any]) -> JobRecord:
+        record = JobRecord(
+            number=one.number,
+            job=name_of(one.job),
+            status="skipped",
+            error=because,
+            details=details,
+        )
+        ledger = self._started().ledger()
+        flows.begin_job(ledger, self._flow, record)
+        flows.finish_job(ledger, self._flow, record)
+        return record
 
     def _tell(self, files: Sequence[ErrorFile], to: str | None = None) -> None:
         fresh = [one for one in files if one.path not in self._told]
         if self.dry_run or not fresh:
             return
-        told = telling.Telling(self._started(), self._mailer(), self._flow, self.env)
-        told.refused(fresh, to)
+        mails = self._telling()
+        mails.refused(fresh, to)
         self._told.update(one.path for one in fresh)
-        for problem in told.send():
+        for problem in mails.send():
             self.say(f"warning: a mail waits in the outbox: {problem}")
 
     @staticmethod

@@ -5,10 +5,13 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import os
 import shutil
 import time
 from collections.abc import Iterable
 from pathlib import Path
+
+from penstock.connectors.places import sync
 
 #: Folders, relative to the project's root.
 IMPORT, EXPORT, BACKUP, ERRORS, LOGS = (
@@ -45,10 +48,15 @@ def backup(root: Path, run_id: str, files: Iterable[Path]) -> list[Path]:
         folder.mkdir(parents=True, exist_ok=True)
         copy = _free(folder / f"{path.name}.gz")
         digest = hashlib.sha256()
-        with path.open("rb") as source, gzip.open(copy, "wb") as target:
-            while block := source.read(_BLOCK):
-                digest.update(block)
-                target.write(block)
+        arriving = copy.with_name(f".{copy.name}")
+        with path.open("rb") as source, arriving.open("wb") as disk:
+            with gzip.GzipFile(path.name, "wb", fileobj=disk) as target:
+                while block := source.read(_BLOCK):
+                    digest.update(block)
+                    target.write(block)
+            disk.flush()
+            os.fsync(disk.fileno())
+        arriving.rename(copy)
         manifest.append(
             {
                 "file": path.name,
@@ -57,7 +65,10 @@ def backup(root: Path, run_id: str, files: Iterable[Path]) -> list[Path]:
                 "bytes": path.stat().st_size,
             }
         )
-        (folder / "manifest.json").write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+        written = folder / ".manifest.json"
+        written.write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+        written.rename(folder / "manifest.json")
+        sync(folder)
         path.unlink()
         kept.append(copy)
     return kept

@@ -17,6 +17,7 @@ from penstock.connectors.protocol import Connector
 from penstock.errors import UsageError
 from penstock.flow.connection import Connection, Loaded
 from penstock.flow.cursors import Cursor, Cursors
+from penstock.flow.kept import Kept
 from penstock.flow.sent import Sent
 from penstock.flow.tally import Tally
 from penstock.ledger.runs import RunRecord
@@ -33,7 +34,7 @@ class Caught:
         to: A list's name or an address; None: the project's usual ones.
     """
 
-    loaded: tuple[Loaded | Sent, ...]
+    loaded: tuple[Loaded | Sent | Kept, ...]
     to: str | None
 
 

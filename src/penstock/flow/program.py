@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import argparse
 import getpass
+import json
+import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import redirect_stdout, suppress
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 from penstock.errors import PenstockError, UsageError
 from penstock.flow.beginning import requirements
+from penstock.flow.choice import Choice
+from penstock.flow.plan import Recording, record
 from penstock.model.secret import Secret
 from penstock.project.environment import Environment, choose
 from penstock.project.keys import ProjectKey
@@ -42,7 +47,7 @@ def run_program(
     """Run a flow as its `main.py` was called; gives the exit code.
 
     Args:
-        make: Makes the run: `env`, `name`, `dry_run`, `chosen`, `resume`, `requires`.
+        make: Makes the run: `env`, `name`, `dry_run`, `chosen`, `first`, `resume`, `requires`.
         flow: What the main describes.
         env: Of `config.py`.
         argv: Words of the command line; default: the program's.
@@ -52,6 +57,12 @@ def run_program(
     try:
         if given.password is not None:
             return _encrypt(env, main.parent, given.password)
+        if given.plan:
+            return _show_plan(flow, env, main, given)
+        if given.as_json:
+            raise UsageError("--json belongs to --plan")
+        if given.only or given.start:
+            _planned(flow, env, main, given)  # an unknown name, before anything is done
         return _run(make, flow, choose(env, given.env, main.parent), main, given)
     except PenstockError as error:
         print(error.message, file=sys.stderr)  # noqa: T201  this is a program
@@ -70,9 +81,12 @@ def _run(
         name=main.stem,
         dry_run=given.dry_run,
         chosen=frozenset(given.only) if given.only else None,
+        first=given.start,
         resume=given.resume,
         requires=requirements(getattr(flow, "__globals__", {}).get("requires", ())),
     )
+    with suppress(ValueError):  # not in the main thread, which has the signals
+        signal.signal(signal.SIGTERM, _stop)
     try:
         flow(etl)
     except KeyboardInterrupt as error:
@@ -84,6 +98,42 @@ def _run(
         raise
     etl.finish()
     return etl.exit_code
+
+
+def _stop(number: int, frame: object) -> NoReturn:
+    """A service manager's stop is as Ctrl-C: the run is closed."""
+    del number, frame
+    raise KeyboardInterrupt
+
+
+def _planned(
+    flow: Callable[[Any], None], env: Mapping[str, Any], main: Path, given: argparse.Namespace
+) -> Recording:
+    """The flow's steps.
+
+    Raises:
+        UsageError: There is no job of a name that was given.
+    """
+    only = frozenset(given.only) if given.only else None
+    choice = Choice(only=only, first=given.start)
+    environment = choose(env, given.env, main.parent, fetch=False)
+    with redirect_stdout(sys.stderr):  # standard output is for the plan
+        planned = record(flow, environment, main.stem, choice)
+    choice.check(job["job"] for job in planned.jobs)
+    return planned
+
+
+def _show_plan(
+    flow: Callable[[Any], None], env: Mapping[str, Any], main: Path, given: argparse.Namespace
+) -> int:
+    if given.resume is not None:
+        raise UsageError("--plan asks no ledger: leave --resume out")
+    planned = _planned(flow, env, main, given)
+    if given.as_json:
+        print(json.dumps(planned.shown(), indent=2))  # noqa: T201
+    else:
+        print("\n".join(planned.lines()))  # noqa: T201
+    return 0
 
 
 def _encrypt(env: Mapping[str, Any], folder: Path, value: str) -> int:
@@ -122,6 +172,13 @@ def _parser(name: str) -> argparse.ArgumentParser:
         "it out of the shell's history",
     )
     parser.add_argument("--only", action="append", metavar="JOB", help="run this job alone")
+    parser.add_argument(
+        "--from", dest="start", metavar="JOB", help="leave out the jobs before this one"
+    )
     parser.add_argument("--resume", metavar="RUN", help="leave out what this run has done")
     parser.add_argument("--dry-run", action="store_true", help="do everything, then roll it back")
+    parser.add_argument("--plan", action="store_true", help="show the steps; connect to nothing")
+    parser.add_argument(
+        "--json", dest="as_json", action="store_true", help="with --plan: as one JSON object"
+    )
     return parser

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from penstock.errors import PenstockError
+from penstock.flow.attempts import is_transient
 from penstock.flow.connection import NothingToDo
 from penstock.flow.job import Caught, Job
 from penstock.ledger.flows import JobRecord
@@ -29,6 +30,7 @@ class JobResult:
         runs: Ids of their runs.
         trace: Where its code failed, for the log; empty otherwise.
         notes: What a person should know.
+        again: True where what it failed by may be over soon.
     """
 
     record: JobRecord
@@ -38,6 +40,7 @@ class JobResult:
     runs: tuple[str, ...] = ()
     trace: str = field(default="", repr=False)
     notes: tuple[str, ...] = ()
+    again: bool = False
 
     @property
     def failed(self) -> bool:
@@ -74,7 +77,7 @@ def run_job(run: Callable[[Job], Any], job: Job, number: int, *, strict: bool = 
         strict: True: rows that got lost on the way fail the job.
     """
     record = JobRecord(number=number, job=job.name)
-    began, trace = time.perf_counter(), ""
+    began, trace, again = time.perf_counter(), "", False
     try:
         with job.stack:
             run(job)
@@ -84,15 +87,24 @@ def run_job(run: Callable[[Job], Any], job: Job, number: int, *, strict: bool = 
         job.tally.notes.append(str(nothing))
     except PenstockError as error:
         record.status, record.error, trace = "failed", error.message, traceback.format_exc()
+        again = is_transient(error)
     except Exception as error:  # noqa: BLE001  a job's own code may raise anything: it is told
         record.status, trace = "failed", traceback.format_exc()
         record.error = f"{type(error).__name__}: {error}"
+        again = is_transient(error)
     if record.status == "succeeded":
         _account(record, job, strict=strict)
     tally = job.tally
     record.extracted = tally.extracted
     record.loaded, record.rejected = tally.counts()["loaded"], tally.counts()["rejected"]
-    record.details = {"dropped": tally.named, "notes": tally.notes}
+    record.details = {
+        "dropped": tally.named,
+        "notes": tally.notes,
+        # For the next run, should this one be killed before it mails them.
+        "caught": [
+            [load.result.load_id, load.table, one.to] for one in job.caught for load in one.loaded
+        ],
+    }
     return JobResult(
         record=record,
         seconds=time.perf_counter() - began,
@@ -101,6 +113,7 @@ def run_job(run: Callable[[Job], Any], job: Job, number: int, *, strict: bool = 
         runs=tuple(one.run_id for one in tally.everything if one.run_id),
         trace=trace,
         notes=tuple(tally.notes),
+        again=again,
     )
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import psycopg
 
+from penstock.errors import UsageError
 from penstock.postgres.encodings import holdable
 from penstock.postgres.queries import queries
 
@@ -175,9 +176,32 @@ def finish_job(connection: psycopg.Connection[Any], run: FlowRun, job: JobRecord
     )
 
 
-def succeeded_jobs(connection: psycopg.Connection[Any], run_id: str) -> set[str]:
-    """Names of the jobs that an earlier run has done."""
-    return {row[0] for row in connection.execute(_SQL["succeeded_jobs"], {"run_id": run_id})}
+def close_job(connection: psycopg.Connection[Any], run: FlowRun, job: JobRecord) -> None:
+    """Write the end of a job whose own process ended before it could."""
+    said = {"run_id": run.run_id, "number": job.number, "job": holdable(connection, job.job)}
+    said |= {"status": job.status, "error": _kept(connection, job.error)}
+    connection.execute(_SQL["close_job"], said)
+
+
+def done_jobs(connection: psycopg.Connection[Any], flow: str, run_id: str) -> dict[str, str]:
+    """Jobs that an earlier run of the flow has done, each with the run that did it.
+
+    Args:
+        connection: To the ledger.
+        flow: Which flow.
+        run_id: The run, or how its id begins.
+
+    Raises:
+        UsageError: No run of this flow is meant, or several.
+    """
+    found = connection.execute(_SQL["runs_named"], {"flow": flow, "run_id": run_id}).fetchall()
+    if len(found) != 1:
+        which = "several runs" if found else "no run"
+        raise UsageError(
+            f"--resume: there {'are' if found else 'is'} {which} of {flow} whose id begins with "
+            f"{run_id!r}: see penstock runs"
+        )
+    return dict(connection.execute(_SQL["done_jobs"], {"run_id": found[0][0]}).fetchall())
 
 
 def last_success(connection: psycopg.Connection[Any], flow: str) -> datetime | None:

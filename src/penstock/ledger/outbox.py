@@ -30,6 +30,17 @@ def not_mailed(connection: psycopg.Connection[Any], load_id: str, flow: str, job
     return [int(row[0]) for row in connection.execute(_SQL["not_mailed"], said)]
 
 
+def not_told(
+    connection: psycopg.Connection[Any], flow: str
+) -> list[tuple[str, str, str, str | None]]:
+    """Loads whose refused rows a job caught, and whose run is over and has not mailed them.
+
+    Each with its job, load, table, and who is to be told as the job said.
+    """
+    said = {"flow": flow, "days": _LOOKED_BACK}
+    return connection.execute(_SQL["not_told"], said).fetchall()
+
+
 def put(
     connection: psycopg.Connection[Any],
     run_id: str,

@@ -108,7 +108,9 @@ def load_config(folder: Path) -> Mapping[str, Any]:
     return env
 
 
-def choose(env: Mapping[str, Any], name: str | None, folder: Path) -> Environment:
+def choose(
+    env: Mapping[str, Any], name: str | None, folder: Path, *, fetch: bool = True
+) -> Environment:
     """The settings of one environment.
 
     The environment's keys are laid over the static ones: dictionaries on both sides are merged
@@ -119,9 +121,28 @@ def choose(env: Mapping[str, Any], name: str | None, folder: Path) -> Environmen
         env: As in `config.py`.
         name: `dev`, `test` or `prod`; None: what PENSTOCK_ENV says, else `dev`.
         folder: The project's root.
+        fetch: False: nothing is fetched, decrypted or judged; what comes from outside stays as it
+            is named.
 
     Raises:
         UsageError: An unknown environment, or values that cannot be had, all listed at once.
+    """
+    found, problems = survey(env, name, folder, fetch=fetch)
+    if problems:
+        raise UsageError("\n".join(problems))
+    return found
+
+
+def survey(
+    env: Mapping[str, Any], name: str | None, folder: Path, *, fetch: bool = True
+) -> tuple[Environment, list[str]]:
+    """As `choose`, but values that cannot be had are empty, and told.
+
+    Returns:
+        The settings; and what is wrong, each beginning with the dotted path of the value.
+
+    Raises:
+        UsageError: An unknown environment.
     """
     chosen = name or os.environ.get(VARIABLE) or NAMES[0]
     known = [one for one in NAMES if one in env]
@@ -139,11 +160,11 @@ def choose(env: Mapping[str, Any], name: str | None, folder: Path) -> Environmen
         providers=_providers(env, folder),
         key=ProjectKey(str(merged.get("project", folder.name))),
         origins=origins,
+        fetch=fetch,
     )
     values = resolving.resolved(merged, "", "")
-    if resolving.problems:
-        raise UsageError("\n".join(resolving.problems))
-    return Environment(chosen, folder, values, origins, resolving.warnings)
+    found = Environment(chosen, folder, values, origins, resolving.warnings)
+    return found, resolving.problems
 
 
 @dataclass(slots=True, kw_only=True)
@@ -154,6 +175,7 @@ class _Resolving:
     providers: Mapping[str, Provider]
     key: ProjectKey
     origins: dict[str, str]
+    fetch: bool
     problems: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
@@ -183,6 +205,8 @@ class _Resolving:
 
     def _fetched(self, value: str, path: str) -> str | Secret:
         """The value itself as text; what came from elsewhere as a `Secret`."""
+        if not self.fetch:
+            return value
         try:
             if value.startswith(PREFIX):
                 self.origins[path] = "encrypted"
@@ -199,6 +223,8 @@ class _Resolving:
 
     def _plain(self, path: str) -> None:
         """A secret in plain text: allowed, warned of or refused."""
+        if not self.fetch:
+            return
         advice = f"{path} is in plain text. Encrypt it: python main.py -p, and put enc:... there"
         if os.environ.get(INSTALLED) == "1":
             self.problems.append(f"{advice} (this is an installation: {INSTALLED}=1)")

@@ -6,8 +6,13 @@ insert into penstock.runs (run_id, kind, command, target, host, process, version
 values (%(run_id)s, 'flow', %(command)s, %(target)s, %(host)s, %(process)s, %(version)s);
 
 -- name: finish_run
-update penstock.runs set status = %(status)s, finished_at = clock_timestamp(), error = %(error)s
-where run_id = %(run_id)s and status = 'running';
+-- A job that is still running now was interrupted with its run.
+with ended as (
+  update penstock.runs set status = %(status)s, finished_at = clock_timestamp(), error = %(error)s
+  where run_id = %(run_id)s and status = 'running'
+  returning run_id)
+update penstock.jobs j set status = 'interrupted', finished_at = clock_timestamp()
+from ended where ended.run_id = j.run_id and j.status = 'running';
 
 -- name: holder
 -- Who holds the flow, and whether it was heard of lately.
@@ -58,9 +63,24 @@ set status = %(status)s, finished_at = clock_timestamp(), extracted = %(extracte
     details = %(details)s, error = %(error)s
 where run_id = %(run_id)s and number = %(number)s;
 
--- name: succeeded_jobs
--- What an earlier run of the flow has done: a run that goes on with it leaves that out.
-select j.job from penstock.jobs j where j.run_id::text like %(run_id)s || '%%' and j.status = 'succeeded';
+-- name: close_job
+-- The end of a job whose own process did not write it.
+insert into penstock.jobs (run_id, number, job, status, error, finished_at)
+values (%(run_id)s, %(number)s, %(job)s, %(status)s, %(error)s, clock_timestamp())
+on conflict (run_id, number) do update
+set status = excluded.status, error = excluded.error, finished_at = excluded.finished_at
+where penstock.jobs.status = 'running';
+
+-- name: runs_named
+-- Runs of the flow whose id begins so.
+select run_id::text from penstock.runs
+where kind = 'flow' and command = %(flow)s and starts_with(run_id::text, %(run_id)s)
+order by started_at desc limit 2;
+
+-- name: done_jobs
+-- What an earlier run of the flow has done, or found done when it went on with one before it.
+select job, coalesce(details->>'done_by', run_id::text) from penstock.jobs
+where run_id = %(run_id)s and (status = 'succeeded' or details->>'done_by' is not null);
 
 -- name: last_success
 select max(finished_at) from penstock.runs
@@ -93,6 +113,17 @@ select r.reject_id from penstock.rejects r
 where r.status = 'waiting' and r.mailed_at is null
   and r.last_load in (select load_id from own union select load_id from earlier)
 order by r.reject_id;
+
+-- name: not_told
+-- What jobs of runs that are over have caught, and nobody was mailed.
+select j.job, c->>0, c->>1, c->2
+from penstock.runs f join penstock.jobs j on j.run_id = f.run_id
+cross join json_array_elements(j.details->'caught') c
+where f.kind = 'flow' and f.command = %(flow)s and f.status <> 'running'
+  and f.started_at > clock_timestamp() - make_interval(days => %(days)s)
+  and exists (select from penstock.rejects r where r.last_load = (c->>0)::uuid
+              and r.status = 'waiting' and r.mailed_at is null)
+order by f.started_at, j.number;
 
 -- name: mark_mailed
 update penstock.rejects set mailed_at = clock_timestamp(), mailed_to = %(to)s

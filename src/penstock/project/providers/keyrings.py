@@ -20,7 +20,7 @@ class Keyring:
         except ImportError:
             raise UsageError("keyring: needs the extra: pip install 'penstock[keyring]'") from None
         service, _, user = reference.rpartition("/")
-        if not service:
+        if not service or not user:
             raise UsageError("write keyring:SERVICE/USER")
         try:
             found = keyring.get_password(service, user)
