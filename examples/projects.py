@@ -1,0 +1,61 @@
+"""What the examples that are projects share: their database, their flow, the balance of their tables.
+
+Not for: projects of your own, which need none of it.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+
+from penstock.postgres.embedded import Cluster
+
+#: Exit codes of a flow that did its work: 3 says that rows were refused.
+_WORKED = (0, 3)
+_BALANCE = """
+select table_name, sum(read), sum(inserted + updated + unchanged), sum(ignored + filtered),
+    sum(quarantined), bool_and(balanced)
+from penstock.balance group by 1 order by 1
+"""
+_WAITING = "select count(*) from penstock.rejects where table_name = %s and status = 'waiting'"
+
+
+def database(folder: Path, schema: Path) -> str:
+    """Start the PostgreSQL of the folder, make the tables; gives its URL."""
+    words = [sys.executable, "-m", "penstock", "pg", "start"]
+    subprocess.run(words, cwd=folder, check=True, stderr=subprocess.DEVNULL)
+    url = str(Cluster.of_project(folder).url)
+    with psycopg.connect(url) as connection:
+        connection.execute("set client_min_messages = warning")
+        connection.execute(schema.read_bytes())
+    return url
+
+
+def run(folder: Path, variables: Mapping[str, str]) -> None:
+    """Run the project's main.py, as a shell would."""
+    done = subprocess.run(
+        [sys.executable, "main.py"], cwd=folder, env={**os.environ, **variables}, check=False
+    )
+    if done.returncode not in _WORKED:
+        raise SystemExit(done.returncode)
+
+
+def show(url: str) -> None:
+    """Print what the ledger says of each table, and what is in it."""
+    head = ("table", "read", "landed", "ignored", "refused", "balanced", "waiting", "rows")
+    print(("{:<16}" + "{:>10}" * 7).format(*head))
+    with psycopg.connect(url) as connection:
+        for name, *counts, balanced in connection.execute(_BALANCE).fetchall():
+            waiting = connection.execute(_WAITING, [name]).fetchone() or (0,)
+            there = [0]
+            if not name.startswith("rest:"):
+                counting = sql.SQL("select count(*) from {}").format(sql.Identifier(name))
+                there = list(connection.execute(counting).fetchone() or there)
+            cells = [*counts, "yes" if balanced else "NO", *waiting, *there]
+            print(f"{name:<16}" + "".join(f"{cell:>10}" for cell in cells))
