@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -59,3 +60,19 @@ def show(url: str) -> None:
                 there = list(connection.execute(counting).fetchone() or there)
             cells = [*counts, "yes" if balanced else "NO", *waiting, *there]
             print(f"{name:<16}" + "".join(f"{cell:>10}" for cell in cells))
+
+
+def correct(attached: Path, corrected: Path, cells: Mapping[str, str]) -> None:
+    """Put other values into cells of a file of refused rows, as a person would in a spreadsheet.
+
+    Args:
+        attached: The .xlsx that came by mail.
+        corrected: Where to.
+        cells: Value -> value.
+    """
+    with zipfile.ZipFile(attached) as old, zipfile.ZipFile(corrected, "w") as new:
+        for name in old.namelist():
+            text = old.read(name).decode()
+            for wrong, right in cells.items():
+                text = text.replace(f">{wrong}<", f">{right}<")
+            new.writestr(name, text)

@@ -2,20 +2,25 @@
 
 env = {
     "project": "price_list",
-    # Static: the same in every environment. The keys of an environment are laid over these.
-    "drops": {"kind": "files", "folder": "data/import", "write": True},
-    # "mail": {"kind": "smtp", "host": "smtp.example.com", "user": "etl@example.com",
-    #          "password": "enc:...", "to": ["data@example.com"]},
-    "dev": {
-        # The PostgreSQL of this folder; it starts by itself.
-        "warehouse": {"kind": "postgres", "url": "embedded"},
+    "supplier": {
+        "kind": "sftp",
+        "host": "127.0.0.1",
+        "port": "env:SFTP_PORT",
+        "host_key": "env:SFTP_HOST_KEY",
+        "user": "shop",
+        "password": "shop",
+        "folder": "/out",
+        "complete": "name",
     },
-    "test": {
-        "warehouse": {"kind": "postgres", "host": "localhost", "database": "price_list_test",
-                      "user": "etl", "password": "env:WAREHOUSE_PASSWORD"},
+    "drops": {"kind": "files", "folder": "data/import"},
+    "mail": {
+        "kind": "smtp",
+        "host": "127.0.0.1",
+        "port": "env:SMTP_PORT",
+        "security": "none",
+        "sender": "etl@shop.example",
+        "to": ["data@shop.example"],
+        "lists": {"pricing": ["pricing@shop.example", "sales@shop.example"]},
     },
-    "prod": {
-        "warehouse": {"kind": "postgres", "host": "db.example.com", "database": "price_list",
-                      "user": "etl", "password": "env:WAREHOUSE_PASSWORD"},
-    },
+    "dev": {"warehouse": {"kind": "postgres", "url": "embedded"}},
 }

@@ -1,16 +1,16 @@
-"""The flow of this project: python main.py -e test"""
+"""The flow of this project: python main.py"""
 
 from penstock import Etl
 
 from config import env
-from jobs import customers
+from jobs import prices
 
 
 def flow(etl: Etl) -> None:
     etl.start()
-    etl.run(customers)
+    etl.fetch("supplier", "prices-*.xlsx")
+    etl.run(prices)
     etl.backup()
-    etl.purge(days=30)
     etl.end()
 
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from email import message_from_bytes, policy
+from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 
+import fastexcel
 import psycopg
 
 from penstock.postgres.embedded import Cluster
@@ -66,3 +70,31 @@ def balance(said: str) -> dict[str, list[str]]:
     """The table that the example printed last: name -> cells."""
     lines = said[said.index("\ntable ") :].strip().splitlines()[1:]
     return {line.split()[0]: line.split()[1:] for line in lines}
+
+
+def module(path: Path) -> Any:
+    """A file of an example as a module."""
+    spec = importlib.util.spec_from_file_location(f"{path.parent.name}_{path.stem}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    made = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = made  # dataclasses look it up
+    spec.loader.exec_module(made)
+    return made
+
+
+def mails(project: Path) -> list[EmailMessage]:
+    """What came to the mail server, in order."""
+    paths = sorted((project / "servers" / "mails").glob("*.eml"), key=lambda path: int(path.stem))
+    found = [message_from_bytes(path.read_bytes(), policy=policy.default) for path in paths]
+    return [one for one in found if isinstance(one, EmailMessage)]
+
+
+def attached(mail: EmailMessage) -> list[dict[str, Any]]:
+    """The rows of all attached workbooks."""
+    found: list[dict[str, Any]] = []
+    for one in mail.iter_attachments():
+        content = one.get_payload(decode=True)
+        assert isinstance(content, bytes)
+        found += fastexcel.read_excel(content).load_sheet(0).to_polars().to_dicts()
+    return found
