@@ -1,4 +1,4 @@
-"""What the examples that are projects share: their database, their flow, the balance of their tables.
+"""What the examples that are projects share: their database, their flow, their balance.
 
 Not for: projects of your own, which need none of it.
 """
@@ -9,8 +9,9 @@ import os
 import subprocess
 import sys
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import psycopg
 from psycopg import sql
@@ -20,11 +21,14 @@ from penstock.postgres.embedded import Cluster
 #: Exit codes of a flow that did its work: 3 says that rows were refused.
 _WORKED = (0, 3)
 _BALANCE = """
-select table_name, sum(read), sum(inserted + updated + unchanged), sum(ignored + filtered),
-    sum(quarantined), bool_and(balanced)
-from penstock.balance group by 1 order by 1
+select schema_name, table_name, sum(read), sum(inserted + updated + unchanged),
+    sum(ignored + filtered), sum(quarantined), bool_and(balanced)
+from penstock.balance group by 1, 2 order by 1, 2
 """
-_WAITING = "select count(*) from penstock.rejects where table_name = %s and status = 'waiting'"
+_WAITING = """
+select count(*) from penstock.rejects
+where schema_name = %s and table_name = %s and status = 'waiting'
+"""
 
 
 def database(folder: Path, schema: Path) -> str:
@@ -48,18 +52,24 @@ def run(folder: Path, variables: Mapping[str, str]) -> None:
 
 
 def show(url: str) -> None:
-    """Print what the ledger says of each table, and what is in it."""
+    """Print what the ledger says of each table, and of what was sent; last, a table's rows."""
     head = ("table", "read", "landed", "ignored", "refused", "balanced", "waiting", "rows")
-    print(("{:<16}" + "{:>10}" * 7).format(*head))
+    print(("{:<20}" + "{:>9}" * 7).format(*head))
     with psycopg.connect(url) as connection:
-        for name, *counts, balanced in connection.execute(_BALANCE).fetchall():
-            waiting = connection.execute(_WAITING, [name]).fetchone() or (0,)
-            there = [0]
-            if not name.startswith("rest:"):
+        for schema, name, *counts, balanced in connection.execute(_BALANCE).fetchall():
+            label, there = f"{schema}.{name}", "-"
+            if schema == "public":
+                label = name
                 counting = sql.SQL("select count(*) from {}").format(sql.Identifier(name))
-                there = list(connection.execute(counting).fetchone() or there)
-            cells = [*counts, "yes" if balanced else "NO", *waiting, *there]
-            print(f"{name:<16}" + "".join(f"{cell:>10}" for cell in cells))
+                there = _one(connection, counting)
+            waiting = _one(connection, _WAITING, (schema, name))
+            cells = [*counts, "yes" if balanced else "NO", waiting, there]
+            print(f"{label:<20}" + "".join(f"{cell:>9}" for cell in cells))
+
+
+def _one(connection: psycopg.Connection, query: Any, values: Sequence[str] = ()) -> Any:
+    row = connection.execute(query, values).fetchone()
+    return None if row is None else row[0]
 
 
 def correct(attached: Path, corrected: Path, cells: Mapping[str, str]) -> None:

@@ -1,21 +1,54 @@
 """The settings of this project. Passwords: python main.py -p, and put what it prints here."""
 
+
+def batch(path: str, key: str) -> dict[str, object]:
+    """A module that takes 25 records at once, and answers for each."""
+    return {
+        "find": {"path": path, "params": {key: f"{{{key}}}"}, "records": "data"},
+        "upsert": {
+            "path": f"{path}/batch",
+            "method": "POST",
+            "key": key,
+            "size": 25,
+            "body": {"inputs": "{records}"},
+            "answers": "results",
+            "accepted": "success",
+            "created": "created",
+            "message": "error",
+        },
+    }
+
+
 env = {
     "project": "crm_sync",
-    # Static: the same in every environment. The keys of an environment are laid over these.
-    "drops": {"kind": "files", "folder": "data/import", "write": True},
-    # "mail": {"kind": "smtp", "host": "smtp.example.com", "user": "etl@example.com",
-    #          "password": "enc:...", "to": ["data@example.com"]},
-    "dev": {
-        # The PostgreSQL of this folder; it starts by itself.
-        "warehouse": {"kind": "postgres", "url": "embedded"},
+    "erp": {
+        "kind": "sftp",
+        "host": "127.0.0.1",
+        "port": "env:SFTP_PORT",
+        "host_key": "env:SFTP_HOST_KEY",
+        "user": "shop",
+        "password": "shop",
+        "folder": "/out",
+        "complete": "name",
     },
-    "test": {
-        "warehouse": {"kind": "postgres", "host": "localhost", "database": "crm_sync_test",
-                      "user": "etl", "password": "env:WAREHOUSE_PASSWORD"},
+    "drops": {"kind": "files", "folder": "data/import"},
+    "crm": {
+        "kind": "rest",
+        "base_url": "env:CRM_URL",
+        "auth": {"kind": "bearer", "token": "env:CRM_TOKEN"},
+        "modules": {
+            "companies": batch("/companies", "code"),
+            "contacts": batch("/contacts", "email"),
+        },
     },
-    "prod": {
-        "warehouse": {"kind": "postgres", "host": "db.example.com", "database": "crm_sync",
-                      "user": "etl", "password": "env:WAREHOUSE_PASSWORD"},
+    "mail": {
+        "kind": "smtp",
+        "host": "127.0.0.1",
+        "port": "env:SMTP_PORT",
+        "security": "none",
+        "sender": "etl@shop.example",
+        "to": ["data@shop.example"],
+        "lists": {"sales": ["sales@shop.example"]},
     },
+    "dev": {"warehouse": {"kind": "postgres", "url": "embedded"}},
 }

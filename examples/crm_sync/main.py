@@ -1,16 +1,18 @@
-"""The flow of this project: python main.py -e test"""
+"""The flow of this project: python main.py."""
+
+from config import env
+from jobs import companies, contacts, offers
 
 from penstock import Etl
 
-from config import env
-from jobs import customers
-
 
 def flow(etl: Etl) -> None:
+    """Which jobs, in which order."""
     etl.start()
-    etl.run(customers)
+    etl.fetch("erp", "*.csv")
+    etl.run(companies, contacts)  # contacts need their companies: skipped where those failed
+    etl.run(offers)  # independent of both
     etl.backup()
-    etl.purge(days=30)
     etl.end()
 
 

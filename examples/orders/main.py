@@ -1,12 +1,13 @@
-"""The flow of this project: python main.py"""
-
-from penstock import Etl
+"""The flow of this project: python main.py."""
 
 from config import env
 from jobs import orders
 
+from penstock import Etl
+
 
 def flow(etl: Etl) -> None:
+    """Which jobs, in which order."""
     etl.start()
     etl.fetch("host", "orders*.dat")
     etl.run(orders)

@@ -1,4 +1,4 @@
-"""The whole example: the host's files, the flow, the balance: python run.py"""
+"""The whole example: the host's files, the flow, the balance: python run.py."""
 
 from __future__ import annotations
 

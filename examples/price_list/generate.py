@@ -56,9 +56,7 @@ def write(path: Path, title: str, articles: list[Article]) -> None:
     sheet = book.add_worksheet("Preise")
     sheet.write("A1", title)
     sheet.write("A2", "Alle Preise netto, zzgl. MwSt.")
-    sheet.write_row(
-        "A4", ["Artikelnummer", "Bezeichnung", "Nettopreis", "Währung", "Gültig ab"]
-    )
+    sheet.write_row("A4", ["Artikelnummer", "Bezeichnung", "Nettopreis", "Währung", "Gültig ab"])
     for row, one in enumerate(articles, start=4):
         sheet.write_row(row, 0, [one.number, one.name, one.price, one.currency, one.valid_from])
     book.close()

@@ -1,4 +1,4 @@
-"""The whole example: October's list, November's, the mail, the correction: python run.py"""
+"""The whole example: October's list, November's, the mail, the correction: python run.py."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tries every connection of an environment: python test_connections.py prod"""
+"""Tries every connection of an environment: python test_connections.py prod."""
 
 import sys
 

@@ -98,3 +98,9 @@ def attached(mail: EmailMessage) -> list[dict[str, Any]]:
         assert isinstance(content, bytes)
         found += fastexcel.read_excel(content).load_sheet(0).to_polars().to_dicts()
     return found
+
+
+def shown(project: Path) -> list[str]:
+    """What the example's README says that it prints."""
+    text = (EXAMPLES / project.name / "README.md").read_text(encoding="utf-8")
+    return text.split("```text\n")[1].split("```")[0].splitlines()

@@ -6,7 +6,8 @@ from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
-from tests.acceptance.examples import balance, content, copied, rows, run
+from tests.acceptance.examples import balance, content, copied, rows, run, shown
+from tests.docs.test_pages import same
 
 
 def is_day(text: str) -> bool:
@@ -45,6 +46,7 @@ def expected(share: Path) -> tuple[set[tuple[int, str]], set[tuple[int, int, Dec
 def test_each_order_is_loaded_whole_or_not_at_all(tmp_path: Path) -> None:
     with copied("orders", tmp_path) as project:
         said = run(project)
+        assert same(said, shown(project))
         orders, lines, refused = expected(project / "share")
         assert set(rows(project, "select order_no, customer from orders")) == orders
         assert set(rows(project, "select order_no, line_no, price from order_lines")) == lines

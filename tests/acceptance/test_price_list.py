@@ -15,12 +15,14 @@ from tests.acceptance.examples import (
     module,
     rows,
     run,
+    shown,
 )
+from tests.docs.test_pages import same
 
 WRONG = {"auf Anfrage", "12.345", "0", "EURO"}
 
 
-def row(one: Any, active: bool, corrections: dict[str, str]) -> tuple[Any, ...]:  # noqa: FBT001
+def row(one: Any, active: bool, corrections: dict[str, str]) -> tuple[Any, ...]:
     price = corrections.get(str(one.price), str(one.price))
     currency = corrections.get(one.currency, one.currency)
     return one.number, one.name, Decimal(price), currency, one.valid_from, active
@@ -31,6 +33,7 @@ def test_a_list_is_synced_within_its_supplier_and_corrected_by_the_business(
 ) -> None:
     with copied("price_list", tmp_path) as project:
         said = run(project)
+        assert same(said, shown(project))
         generated = module(project / "generate.py")
         october, november = generated.lists()
         fixes = generated.CORRECTIONS

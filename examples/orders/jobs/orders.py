@@ -1,8 +1,8 @@
 """Orders and their lines from the host's files: each order is loaded whole, or not at all."""
 
-from penstock import Job
-
 from maps import order_lines_map, orders_map
+
+from penstock import Job
 
 #: Where fields stand, by kind of line: OH begins an order, OD is a line of it.
 HEADER = "ORDER_NO:3-10,CUSTOMER:11-16,DAY:17-24"
@@ -13,6 +13,7 @@ LINES = "1-2:FH=header,OH=header,OD=row,FT=trailer:3-8"
 
 
 def run(job: Job) -> None:
+    """Read both kinds of lines, load them together, catch."""
     # INITIALISE
     drops, warehouse = job.connect("drops"), job.connect("warehouse")
     # EXTRACT: a file is read once for each kind; one that lost lines on its way fails the job

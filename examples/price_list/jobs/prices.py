@@ -1,11 +1,12 @@
 """A supplier's price list: what is in it is sold, what is no longer in it is not."""
 
-from penstock import Job
-
 from maps.prices_map import SUPPLIER, transform
+
+from penstock import Job
 
 
 def run(job: Job) -> None:
+    """Load what the list says, catch what is wrong."""
     # INITIALISE
     drops, warehouse = job.connect("drops"), job.connect("warehouse")
     # EXTRACT: the first three rows of the sheet are a title
