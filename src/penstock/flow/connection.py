@@ -190,9 +190,10 @@ class Connection:
             one, options = self._made(frame, table, transform, options)
             made.append(one)
         results = self._carried_out([(one.table, one.source) for one in made], options)
-        found = {str(result.table).rpartition(".")[2]: result for result in reversed(results)}
+        # Beside them are loads of what waited: those of a table come after its own.
         return tuple(
-            self._booked(one, found[one.table.rpartition(".")[2]], options) for one in made
+            self._booked(one, next(r for r in results if _is_of(r, one.table)), options)
+            for one in made
         )
 
     def _made(
@@ -352,6 +353,11 @@ class Connection:
         columns = [name for name in frame.columns if name != ROW]
         partial = str(options.get("mode", "append")) in _PARTIAL
         return transform.check(columns, spec, partial=partial)
+
+
+def _is_of(result: LoadResult, table: str) -> bool:
+    name = result.table
+    return table in (name, name.rpartition(".")[2]) or table.endswith(f".{name}")
 
 
 def _with_lookups(transform: Map, options: Mapping[str, Any]) -> dict[str, Any]:
