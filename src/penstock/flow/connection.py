@@ -191,9 +191,12 @@ class Connection:
             made.append(one)
         results = self._carried_out([(one.table, one.source) for one in made], options)
         # Beside them are loads of what waited: those of a table come after its own.
+        by_table = {one.table: one for one in reversed(results)}
+        with self._connected() as connection:
+            names = [str(find_table(connection, one.table)) for one in made]
         return tuple(
-            self._booked(one, next(r for r in results if _is_of(r, one.table)), options)
-            for one in made
+            self._booked(one, by_table[name], options)
+            for one, name in zip(made, names, strict=True)
         )
 
     def _made(
@@ -353,11 +356,6 @@ class Connection:
         columns = [name for name in frame.columns if name != ROW]
         partial = str(options.get("mode", "append")) in _PARTIAL
         return transform.check(columns, spec, partial=partial)
-
-
-def _is_of(result: LoadResult, table: str) -> bool:
-    name = result.table
-    return table in (name, name.rpartition(".")[2]) or table.endswith(f".{name}")
 
 
 def _with_lookups(transform: Map, options: Mapping[str, Any]) -> dict[str, Any]:
