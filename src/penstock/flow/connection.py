@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -96,6 +96,16 @@ class Loaded:
             return missing(connection, [self.result.load_id], column)
 
 
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """Rows on their way into a table: as they were given, and as its map made them."""
+
+    table: str
+    frame: pl.DataFrame
+    made: pl.DataFrame
+    source: Traced
+
+
 class Connection:
     """A connector within a job.
 
@@ -152,6 +162,47 @@ class Connection:
             UsageError: This is no PostgreSQL database, or the map does not fit.
             PenstockError: As for `load_table`.
         """
+        one, options = self._made(frame, table, transform, options)
+        return self._booked(one, self._carry_out(one.source, table, options), options)
+
+    def load_together(
+        self, *tables: tuple[pl.DataFrame, str, Map | None], **options: Any
+    ) -> tuple[Loaded, ...]:
+        """Load rows into several tables in one transaction, such as orders and their lines.
+
+        With `group="order_no"` the rows of one order are loaded in all of them, or in none.
+
+        Args:
+            *tables: Rows, table and map (or None) of each, parents before their children.
+            **options: As for `load`; they hold for each.
+
+        Returns:
+            One for each table, in the order given.
+
+        Raises:
+            UsageError: As for `load`; or this is within a `unit`.
+            PenstockError: As for `load_star`.
+        """
+        if self._unit is not None:
+            raise UsageError("load_together() is a transaction of its own: not within a unit")
+        made: list[_Made] = []
+        for frame, table, transform in tables:
+            one, options = self._made(frame, table, transform, options)
+            made.append(one)
+        results = self._carried_out([(one.table, one.source) for one in made], options)
+        # Beside them are loads of what waited: those of a table come after its own.
+        by_table = {one.table: one for one in reversed(results)}
+        with self._connected() as connection:
+            names = [str(find_table(connection, one.table)) for one in made]
+        return tuple(
+            self._booked(one, by_table[name], options)
+            for one, name in zip(made, names, strict=True)
+        )
+
+    def _made(
+        self, frame: pl.DataFrame, table: str, transform: Map | None, options: dict[str, Any]
+    ) -> tuple[_Made, dict[str, Any]]:
+        """Rows as a table's load takes them, and its options."""
         self._database()
         tally = self._job.tally
         if "moves" in options:
@@ -170,13 +221,17 @@ class Connection:
             if changed:
                 tally.notes.append(f"{table}: the map changed values: {changed}")
         source = Traced(frame=made, names=tally.names, malformed=lost, faults=faults)
-        result = self._carry_out(source, table, options)
-        tally.reached(made.get_column(ROW), result)
+        return _Made(table, frame, made, source), options
+
+    def _booked(self, one: _Made, result: LoadResult, options: Mapping[str, Any]) -> Loaded:
+        frame, made = one.frame, one.made
+        self._job.tally.reached(made.get_column(ROW), result)
         if made.height != frame.height:  # a lookup made several rows of one
             frame = made.select(ROW).join(frame, on=ROW, how="left", maintain_order="left")
         key = options.get("key") or ()
         key = (key,) if isinstance(key, str) else tuple(key)
-        return self._loaded(result, table, Given(frame, made, tally.names, key))
+        given = Given(frame, made, self._job.tally.names, key)
+        return self._loaded(result, one.table, given)
 
     def link(
         self, loaded: Loaded, refs: Mapping[str, Ref], *, into: str | None = None, **options: Any
@@ -261,10 +316,15 @@ class Connection:
         """Load, in the unit or in a transaction of its own."""
         if self._unit is not None:
             return self._unit.load(source, table, **options)
+        return self._carried_out([(table, source)], options)[0]
+
+    def _carried_out(
+        self, pairs: Sequence[tuple[str, Traced]], options: Mapping[str, Any]
+    ) -> list[LoadResult]:
         database, job = self._database(), self._job
         chosen = options_from(**options, **({"dry_run": True} if job.dry_run else {}))
         run = job.run_of("load", database.name)
-        return run_load(database.conninfo(), [(table, source)], chosen, run)[0]
+        return run_load(database.conninfo(), pairs, chosen, run)
 
     def _loaded(self, result: LoadResult, table: str, given: Given) -> Loaded:
         within = self._unit

@@ -71,9 +71,13 @@ def responses(
     refused = connection.execute(_REFUSED, [load_id]).fetchall()
     spec = read_table(connection, table)
     known = {(source, record): rest for source, record, *rest in refused}
+    # As `loading.inputs.traced` calls rows without an origin: by their place in the frame.
+    whole = ", ".join(dict.fromkeys(given.names.values())) or "frame"
     places = [
-        None if row is None else known.get((given.names.get(file_of(row)), record_of(row)))
-        for row in given.frame.get_column(ROW).to_list()
+        known.get(
+            (whole, number) if row is None else (given.names.get(file_of(row)), record_of(row))
+        )
+        for number, row in enumerate(given.frame.get_column(ROW).to_list(), start=1)
     ]
     outcomes = ["loaded" if p is None else "waits" if p[2] else "refused" for p in places]
     names = [name for name in key_of(connection, given, table) if name in given.made.columns]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -85,7 +86,27 @@ def refused_rows(
     rows = bad.select(ROW, LINE).with_columns(
         raw=pl.Series(batch.raw(bad["position"].to_list()), dtype=pl.Binary)
     )
-    return _joined(rows, source, faults, by_target, key)
+    joined = _joined(rows, source, faults, by_target, key)
+    if batch.faults is None:
+        return joined
+    places = {place: number for number, place in enumerate(bad["position"].to_list())}
+    return joined.with_columns(_unmade(joined["values"], places, batch.faults))
+
+
+def _unmade(values: pl.Series, places: Mapping[int, int], faults: pl.DataFrame) -> pl.Series:
+    """Where a map could not make a field, the value that it could not make it of.
+
+    The field itself is empty there: loaded again as it is, it would be NULL, which nobody said.
+    """
+    texts = values.to_list()
+    for position, column, value in faults.select("position", "column", "value").iter_rows():
+        number = places.get(position)
+        if number is None or value is None:
+            continue
+        fields = json.loads(texts[number], parse_float=str, parse_int=str)
+        if column in fields and fields[column] is None:
+            texts[number] = json.dumps(fields | {column: value}, ensure_ascii=False)
+    return pl.Series(values.name, texts, dtype=pl.String)
 
 
 def refused_later(

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Any
 
 from penstock.errors import UsageError
+from penstock.model.outside import Outside
 from penstock.model.secret import Secret
 from penstock.project.keys import PREFIX, ProjectKey
 from penstock.project.providers.files import SecretFiles
@@ -215,7 +216,8 @@ class _Resolving:
             if colon and prefix in self.providers and not reference.startswith("//"):
                 self.origins[path] = f"{prefix}:{reference}"
                 fetched = self.providers[prefix].fetch(reference)
-                return Secret(fetched) if path.rpartition(".")[2] in _SECRET_KEYS else fetched
+                secret = path.rpartition(".")[2] in _SECRET_KEYS
+                return Secret(fetched) if secret else Outside(fetched)
         except UsageError as error:
             self.problems.append(f"{path}: {error.message}")
             return Secret("")

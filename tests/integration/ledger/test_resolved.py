@@ -139,7 +139,7 @@ def older(shop: Database) -> None:
     with shop.connect() as connection:
         connection.execute(
             "drop table penstock.jobs, penstock.cursors, penstock.flow_locks, penstock.outbox, "
-            "penstock.incidents, penstock.sent; drop table penstock.fetched; "
+            "penstock.incidents, penstock.sent, penstock.fetched, penstock.schedules; "
             "alter table penstock.rejects drop column mailed_at, drop column mailed_to; "
             "alter table penstock.runs drop column part_of, drop column job"
         )

@@ -11,6 +11,7 @@ import pytest
 from penstock.connectors.registry import connectors, is_connector
 from penstock.connectors.settings import read_settings
 from penstock.errors import UsageError
+from penstock.model.outside import Outside
 from penstock.model.secret import Secret
 
 
@@ -28,6 +29,13 @@ def test_settings_become_a_frozen_object_with_defaults() -> None:
     given = {"kind": "x", "host": "h", "password": "p", "to": "a@b.c", "wait": 2}
     found = read_settings(Settings, given, "drops")
     assert found == Settings("h", 22, Secret("p"), ("a@b.c",), 2.0, None)
+
+
+def test_a_number_may_come_as_the_text_of_a_variable() -> None:
+    given = {"host": Outside("h"), "port": Outside("2222"), "wait": Outside("0.5")}
+    assert read_settings(Settings, given, "drops") == Settings("h", 2222, wait=0.5)
+    with pytest.raises(UsageError, match=r"drops\.port must be a whole number, not 'many'"):
+        read_settings(Settings, {"host": "h", "port": Outside("many")}, "drops")
 
 
 def test_all_mistakes_are_listed_with_the_nearest_name_and_without_secrets() -> None:
