@@ -73,22 +73,25 @@ class Loaded:
         table: Where to, as the job named it.
         given: The rows.
         connect: Opens the database as the load saw it.
+        undone: Tells whether it was rolled back.
     """
 
     result: LoadResult
     table: str
     given: Given = field(repr=False)
     connect: Callable[[], AbstractContextManager[psycopg.Connection[Any]]] = field(repr=False)
+    undone: Callable[[], bool] = field(repr=False)
 
     def responses(self) -> pl.DataFrame:
         """One row for each row that was given, in its order.
 
-        `_row` (Int64), `key`, `outcome` (`loaded`, `refused`, or `waits` for a row that it refers
-        to), `target_id` (the row's primary key, where that is one column and no part of the key),
-        `code`, `reason` (String).
+        `_row` (Int64), `key`, `outcome` (`loaded`, `refused`, `waits` for a row that it refers
+        to, or `undone`: rolled back by a dry run or with its unit), `target_id` (the row's primary
+        key, where that is one column and no part of the key), `code`, `reason` (String).
         """
+        load_id = None if self.undone() else self.result.load_id
         with self.connect() as connection:
-            return responses(connection, self.given, self.result.load_id, self.table)
+            return responses(connection, self.given, load_id, self.table)
 
     def missing(self, column: str) -> tuple[str, ...]:
         """The values of a column that refer to nothing: what to ask the source for."""
@@ -118,6 +121,7 @@ class Connection:
         self._job = job
         self.connector = connector
         self._unit: LoadUnit | None = None
+        self._kept: list[LoadUnit] = []
 
     def read(self, what: Any, /, **options: Any) -> pl.DataFrame:
         """Read rows.
@@ -162,8 +166,9 @@ class Connection:
             UsageError: This is no PostgreSQL database, or the map does not fit.
             PenstockError: As for `load_table`.
         """
-        one, options = self._made(frame, table, transform, options)
-        return self._booked(one, self._carry_out(one.source, table, options), options)
+        with self._job.tally.undone_on_error():
+            one, options = self._made(frame, table, transform, options)
+            return self._booked(one, self._carry_out(one.source, table, options), options)
 
     def load_together(
         self, *tables: tuple[pl.DataFrame, str, Map | None], **options: Any
@@ -185,6 +190,12 @@ class Connection:
         """
         if self._unit is not None:
             raise UsageError("load_together() is a transaction of its own: not within a unit")
+        with self._job.tally.undone_on_error():
+            return self._together(tables, options)
+
+    def _together(
+        self, tables: Sequence[tuple[pl.DataFrame, str, Map | None]], options: dict[str, Any]
+    ) -> tuple[Loaded, ...]:
         made: list[_Made] = []
         for frame, table, transform in tables:
             one, options = self._made(frame, table, transform, options)
@@ -207,9 +218,7 @@ class Connection:
         tally = self._job.tally
         if "moves" in options:
             options["along"] = self._job.cursors.along(options.pop("moves"), self.connector.name)
-        if ROW not in frame.columns:
-            tally.aggregated(table, frame.height)
-            frame = frame.with_columns(pl.lit(None, dtype=pl.Int64).alias(ROW))
+        frame = tally.traced(frame, table)
         lost = tally.malformed_of(frame)
         made, faults = frame, None
         if transform is not None:
@@ -253,9 +262,9 @@ class Connection:
             PenstockError: As for `load_table`.
         """
         self._database()
-        with loaded.connect() as connection:
-            load_id = loaded.result.load_id
-            found = links(connection, loaded.given, load_id, loaded.table, refs, into=into)
+        said = loaded.responses()
+        with self._connected() as connection:
+            found = links(connection, loaded.given, said, loaded.table, refs, into=into)
         table, names = into or loaded.table, self._job.tally.names
         chosen = link_options(refs, into, found.key, options)
         result = self._carry_out(Traced(frame=found.frame, names=names), table, chosen)
@@ -274,18 +283,15 @@ class Connection:
         job, database = self._job, self._database()
         if self._unit is not None:
             raise UsageError(f"{job.name}: a unit within a unit cannot be rolled back alone")
-        before = job.tally.mark()
         try:
-            with unit(database.conninfo()) as self._unit:
+            with job.tally.undone_on_error(), unit(database.conninfo()) as self._unit:
                 self._unit.run = job.run_of("unit", database.name)
                 yield
                 if job.dry_run:
                     raise _TrialOver
+            self._kept.append(self._unit)
         except _TrialOver:
             pass
-        except BaseException:
-            job.tally.back_to(before)
-            raise
         finally:
             self._unit = None
 
@@ -329,15 +335,14 @@ class Connection:
     def _loaded(self, result: LoadResult, table: str, given: Given) -> Loaded:
         within = self._unit
 
-        def connect() -> AbstractContextManager[psycopg.Connection[Any]]:
-            if within is not None and within is self._unit:  # nobody else sees its rows yet
-                return nullcontext(within.connection)
-            return self._database().connect()
+        def undone() -> bool:
+            gone = within is not None and within is not self._unit and within not in self._kept
+            return result.dry_run or gone
 
-        return Loaded(result, table, given, connect)
+        return Loaded(result, table, given, self._connected, undone)
 
     def _connected(self) -> AbstractContextManager[psycopg.Connection[Any]]:
-        if self._unit is not None:
+        if self._unit is not None:  # nobody else sees its rows yet
             return nullcontext(self._unit.connection)
         return self._database().connect()
 

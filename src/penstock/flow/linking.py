@@ -14,7 +14,7 @@ import polars as pl
 import psycopg
 
 from penstock.errors import UsageError
-from penstock.flow.responses import Given, key_of, responses
+from penstock.flow.responses import Given, key_of
 from penstock.model.batch import ROW
 from penstock.postgres.catalog import read_table
 
@@ -51,7 +51,7 @@ class Links:
 def links(
     connection: psycopg.Connection[Any],
     given: Given,
-    load_id: str,
+    said: pl.DataFrame,
     table: str,
     refs: Mapping[str, Ref],
     *,
@@ -62,7 +62,7 @@ def links(
     Args:
         connection: That sees the load.
         given: What was loaded.
-        load_id: The load's.
+        said: What became of each of them, as of `responses`.
         table: Its target.
         refs: Target column -> reference.
         into: A table of its own with the pairs; None: the references are columns of the target.
@@ -77,7 +77,6 @@ def links(
             raise UsageError(f"{name}: the rows have no column {ref.column}. They have: {known}")
         if ref.split is not None and into is None:
             raise UsageError(f"{name}: split= makes several links of a row: say into= which table")
-    said = responses(connection, given, load_id, table)
     named = [
         given.frame.get_column(ref.column).cast(pl.String).alias(name) for name, ref in refs.items()
     ]

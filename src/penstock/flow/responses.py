@@ -11,6 +11,7 @@ import polars as pl
 import psycopg
 from psycopg import sql
 
+from penstock.ledger.quarantine import texts_of
 from penstock.model.batch import ROW, file_of, record_of
 from penstock.model.table import TableSpec
 from penstock.postgres.catalog import read_table
@@ -22,8 +23,8 @@ _CHUNK = 50_000
 _NO_PARENT = ("23503", "no_match")
 #: Those that a load refused, by where they came from.
 _REFUSED: LiteralString = (
-    "select source, record, codes[1], reasons[1], awaits_parent from penstock.rejects "
-    "where last_load = %s and status = 'waiting'"
+    "select source, record, codes[1], reasons[1], awaits_parent, raw_values::text "
+    "from penstock.rejects where last_load = %s and status = 'waiting'"
 )
 #: Values that refer to nothing, of rows that these loads refused or let wait.
 _MISSING: LiteralString = (
@@ -50,6 +51,25 @@ class Given:
     key: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class _Refusal:
+    """Why a row was refused."""
+
+    code: str
+    reason: str
+    waits: bool
+    raw_values: str | None
+
+    def of(self, given: Given, number: int) -> bool:
+        """Whether it is this row that was refused, by its values."""
+        texts = {} if self.raw_values is None else texts_of(self.raw_values)
+        row = given.made.drop(ROW).row(number, named=True)
+        return bool(texts) and all(
+            texts.get(name) == (None if value is None else str(value))
+            for name, value in row.items()
+        )
+
+
 def key_of(connection: psycopg.Connection[Any], given: Given, table: str) -> tuple[str, ...]:
     """The columns by which rows of a load are known: its key, else the table's primary key."""
     if given.key:
@@ -59,27 +79,27 @@ def key_of(connection: psycopg.Connection[Any], given: Given, table: str) -> tup
 
 
 def responses(
-    connection: psycopg.Connection[Any], given: Given, load_id: str, table: str
+    connection: psycopg.Connection[Any], given: Given, load_id: str | None, table: str
 ) -> pl.DataFrame:
     """One row for each row that was given, in its order.
 
+    Args:
+        connection: That sees the load.
+        given: The rows.
+        load_id: The load's; None: it was rolled back.
+        table: Its target.
+
     Returns:
         `_row` (Int64); `key` (String, of several columns with ", " between); `outcome`: `loaded`,
-        `refused`, or `waits` (for its parent); `target_id` (String): the row's primary key where
-        that is one column and no part of the key; `code`, `reason` (String).
+        `refused`, `waits` (for its parent), or `undone`; `target_id` (String): the row's primary
+        key where that is one column and no part of the key; `code`, `reason` (String).
     """
-    refused = connection.execute(_REFUSED, [load_id]).fetchall()
     spec = read_table(connection, table)
-    known = {(source, record): rest for source, record, *rest in refused}
-    # As `loading.inputs.traced` calls rows without an origin: by their place in the frame.
-    whole = ", ".join(dict.fromkeys(given.names.values())) or "frame"
-    places = [
-        known.get(
-            (whole, number) if row is None else (given.names.get(file_of(row)), record_of(row))
-        )
-        for number, row in enumerate(given.frame.get_column(ROW).to_list(), start=1)
-    ]
-    outcomes = ["loaded" if p is None else "waits" if p[2] else "refused" for p in places]
+    places: list[_Refusal | None] = [None] * given.frame.height
+    taken = "undone"
+    if load_id is not None:
+        places, taken = _refusals(connection, given, load_id), "loaded"
+    outcomes = [taken if p is None else "waits" if p.waits else "refused" for p in places]
     names = [name for name in key_of(connection, given, table) if name in given.made.columns]
     keys = given.made.select(pl.col(name).cast(pl.String) for name in names)
     loaded = [place for place, one in enumerate(outcomes) if one == "loaded"]
@@ -92,9 +112,37 @@ def responses(
         pl.Series("key", joined or [""] * len(places), dtype=pl.String),
         pl.Series("outcome", outcomes, dtype=pl.String),
         pl.Series("target_id", map(ids.get, range(len(places))), dtype=pl.String),
-        pl.Series("code", [p and p[0] for p in places], dtype=pl.String),
-        pl.Series("reason", [p and p[1] for p in places], dtype=pl.String),
+        pl.Series("code", [p and p.code for p in places], dtype=pl.String),
+        pl.Series("reason", [p and p.reason for p in places], dtype=pl.String),
     )
+
+
+def _refusals(
+    connection: psycopg.Connection[Any], given: Given, load_id: str
+) -> list[_Refusal | None]:
+    """Why each row was refused; None where it was not."""
+    known: dict[tuple[str, int], list[_Refusal]] = {}
+    for source, record, *rest in connection.execute(_REFUSED, [load_id]):
+        known.setdefault((source, record), []).append(_Refusal(*rest))
+    # As `loading.inputs.traced` calls rows without an origin: by their place in the frame.
+    whole = ", ".join(dict.fromkeys(given.names.values())) or "frame"
+    places: dict[tuple[str, int], list[int]] = {}
+    for number, row in enumerate(given.frame.get_column(ROW).to_list()):
+        of = (
+            (whole, number + 1)
+            if row is None
+            else (given.names.get(file_of(row), whole), record_of(row))
+        )
+        if of in known:
+            places.setdefault(of, []).append(number)
+    found: list[_Refusal | None] = [None] * given.frame.height
+    for of, numbers in places.items():
+        for refusal in known[of]:
+            # Of one record several rows may have been made: what was refused tells them apart.
+            same = [number for number in numbers if len(numbers) == 1 or refusal.of(given, number)]
+            for number in same or numbers:
+                found[number] = refusal
+    return found
 
 
 def missing(

@@ -84,6 +84,14 @@ def run_job(run: Callable[[Job], Any], job: Job, number: int, *, strict: bool = 
         record.status = "succeeded"
     except NothingToDo as nothing:
         record.status = "succeeded"
+        lost, _ = job.tally.lost()
+        if lost:  # its files would be taken for done
+            record.status = "failed"
+            rows, them = ("row that was", "it") if lost == 1 else ("rows that were", "them")
+            record.error = (
+                f"{nothing}, but {lost:,} {rows} read before it reached no load: load {them} "
+                f"first, or read first what may not be there"
+            )
         job.tally.notes.append(str(nothing))
     except PenstockError as error:
         record.status, record.error, trace = "failed", error.message, traceback.format_exc()
@@ -92,13 +100,13 @@ def run_job(run: Callable[[Job], Any], job: Job, number: int, *, strict: bool = 
         record.status, trace = "failed", traceback.format_exc()
         record.error = f"{type(error).__name__}: {error}"
         again = is_transient(error)
+    tally, dropped = job.tally, job.tally.dropped()
     if record.status == "succeeded":
-        _account(record, job, strict=strict)
-    tally = job.tally
+        _account(record, job, dropped, strict=strict)
     record.extracted = tally.extracted
     record.loaded, record.rejected = tally.counts()["loaded"], tally.counts()["rejected"]
     record.details = {
-        "dropped": tally.named,
+        "dropped": dropped,
         "notes": tally.notes,
         # For the next run, should this one be killed before it mails them.
         "caught": [
@@ -117,10 +125,10 @@ def run_job(run: Callable[[Job], Any], job: Job, number: int, *, strict: bool = 
     )
 
 
-def _account(record: JobRecord, job: Job, *, strict: bool) -> None:
+def _account(record: JobRecord, job: Job, dropped: dict[str, int], *, strict: bool) -> None:
     """Every row that was read reached a load, was left out by name, or got lost."""
     lost, samples = job.tally.lost()
-    record.dropped = lost + sum(job.tally.named.values())
+    record.dropped = lost + sum(dropped.values())
     if not lost:
         return
     rows = "row was" if lost == 1 else "rows were"
@@ -129,5 +137,5 @@ def _account(record: JobRecord, job: Job, *, strict: bool) -> None:
         record.status = "failed"
         record.error = f"{told}. Name them with job.drop(rows, because=...)."
         return
-    job.tally.named["lost in TRANSFORM"] = lost
+    dropped["lost in TRANSFORM"] = lost
     job.tally.notes.append(told)

@@ -77,20 +77,21 @@ def send(
     where = f"{connector.name} {module}"
     if only_changed and not writer.key:
         raise UsageError(f"{where}: only_changed needs a key: say key=")
-    if ROW not in frame.columns:
-        job.tally.aggregated(where, frame.height)
-        frame = frame.with_columns(pl.lit(None, dtype=pl.Int64).alias(ROW))
-    sending = Sending(
-        writer=writer,
-        place=Place(job.flow, connector.where(), module, "link" if mode == "link" else "record"),
-        name=connector.name,
-        mode=mode,
-        only_changed=only_changed,
-        stop_after=stop_after,
-        budget=budget,
-        dry_run=job.dry_run,
-        **_what(job, frame, transform, writer.key, where),
-    )
+    with job.tally.undone_on_error():
+        frame = job.tally.traced(frame, where)
+        sending = Sending(
+            writer=writer,
+            place=Place(
+                job.flow, connector.where(), module, "link" if mode == "link" else "record"
+            ),
+            name=connector.name,
+            mode=mode,
+            only_changed=only_changed,
+            stop_after=stop_after,
+            budget=budget,
+            dry_run=job.dry_run,
+            **_what(job, frame, transform, writer.key, where),
+        )
     return _booked(job, send_rows(sending, job.ledger), frame.get_column(ROW))
 
 

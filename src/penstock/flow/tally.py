@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import polars as pl
 
+from penstock.errors import UsageError
 from penstock.loading.extract import Extract
 from penstock.model.batch import RECORD_BITS, ROW, Malformed, file_of, record_of
 from penstock.model.result import LoadResult
@@ -30,11 +32,12 @@ class Tally:
         self.results: list[LoadResult] = []
         self.linked_by: list[LoadResult] = []
         self.notes: list[str] = []
-        self.named: dict[str, int] = {}
+        self._left_out: dict[str, int] = {}
         self._names: dict[int, str] = {}
         self._read: list[pl.Series] = []
         self._reached: list[pl.Series] = []
-        self._dropped: list[pl.Series] = []
+        self._aggregated: list[pl.Series] = []
+        self._dropped: list[tuple[str, pl.Series]] = []
         self._malformed: dict[int, list[Malformed]] = {}
         self._inputs = 0
 
@@ -56,7 +59,7 @@ class Tally:
         self.extracted += found.frame.height + len(found.malformed) + found.filtered
         self._read.append(found.frame.get_column(ROW))
         if found.filtered:
-            self.drop_count("blank", found.filtered)
+            self._left_out["blank"] = self._left_out.get("blank", 0) + found.filtered
         for one in found.malformed:
             self._malformed.setdefault(file_of(one.row), []).append(one)
         return found.frame
@@ -71,7 +74,7 @@ class Tally:
 
     def reached(self, rows: pl.Series, result: LoadResult) -> None:
         """Book a load, and the rows that it was given."""
-        self._reached.append(rows.drop_nulls())
+        self._reached.append(rows)
         self.results.append(result)
 
     def linked(self, table: str, result: LoadResult) -> None:
@@ -86,35 +89,73 @@ class Tally:
         """Of loads and links."""
         return [*self.results, *self.linked_by]
 
-    def mark(self) -> tuple[int, ...]:
-        """What is booked by now."""
-        parts: tuple[list[Any], ...] = (self.results, self.linked_by, self.notes, self._reached)
-        return tuple(len(part) for part in parts)
+    @contextmanager
+    def undone_on_error(self) -> Iterator[None]:
+        """What is booked within the block is taken back where it fails: it was rolled back."""
+        parts: list[list[Any]] = [
+            self.results,
+            self.linked_by,
+            self.notes,
+            self._reached,
+            self._aggregated,
+        ]
+        lengths, malformed = [len(part) for part in parts], dict(self._malformed)
+        try:
+            yield
+        except BaseException:
+            for part, length in zip(parts, lengths, strict=True):
+                del part[length:]
+            self._malformed = malformed
+            raise
 
-    def back_to(self, mark: tuple[int, ...]) -> None:
-        """What was booked since was rolled back."""
-        parts: tuple[list[Any], ...] = (self.results, self.linked_by, self.notes, self._reached)
-        for part, length in zip(parts, mark, strict=True):
-            del part[length:]
+    def traced(self, frame: pl.DataFrame, where: str) -> pl.DataFrame:
+        """Rows with `_row` (Int64); those that are none of what was read count as made of it.
 
-    def aggregated(self, table: str, rows: int) -> None:
+        Raises:
+            UsageError: `_row` was made something that is no number.
+        """
+        if ROW not in frame.columns:
+            self._aggregate(where, frame.height)
+            return frame.with_columns(pl.lit(None, dtype=pl.Int64).alias(ROW))
+        rows = frame.get_column(ROW)
+        if not (rows.dtype.is_integer() or rows.dtype == pl.Null):
+            raise UsageError(
+                f"{where}: {ROW} is {rows.dtype} now: it says where a row was read. Leave it as it "
+                f"is; or drop it, and the rows count as made of all that was read"
+            )
+        rows = rows.cast(pl.Int64)
+        beside = rows.filter(~rows.is_in(_all(self._read).implode())).len() + rows.null_count()
+        if beside and beside == frame.height and self._read:
+            self._aggregate(where, beside)
+        elif beside and self._read:
+            self.notes.append(f"{where}: {beside:,} rows beside those that were read")
+        return frame.with_columns(rows)
+
+    def _aggregate(self, where: str, rows: int) -> None:
         """Book rows that were made of all that was read so far, and have no origin of their own."""
-        self.notes.append(f"{table}: aggregated {self.extracted:,} -> {rows:,}")
-        self._reached += self._read
+        self.notes.append(f"{where}: aggregated {self.extracted:,} -> {rows:,}")
+        self._aggregated += self._read
 
     def drop(self, rows: pl.Series, because: str) -> None:
         """Book rows that the job leaves out, and says why."""
-        self._dropped.append(rows)
-        self.drop_count(because, rows.len())
+        self._dropped.append((because, rows))
 
-    def drop_count(self, because: str, count: int) -> None:
-        """Book records that are left out."""
-        self.named[because] = self.named.get(because, 0) + count
+    def dropped(self) -> dict[str, int]:
+        """Records that were left out, by reason: each once, and none that a load was given."""
+        found, seen = dict(self._left_out), _all(self._reached)
+        for because, named in self._dropped:
+            rows = _all([named])
+            new = rows.filter(~rows.is_in(seen.implode()))
+            seen = _all([seen, new])
+            if new.len() or not named.len():
+                found[because] = found.get(because, 0) + new.len()
+        return found
 
     def lost(self) -> tuple[int, list[str]]:
         """Rows that were read and reached nothing; how many, and where the first ones stood."""
-        read = _all(self._read)
-        gone = read.filter(~read.is_in(_all([*self._reached, *self._dropped]).implode()))
+        read, named = _all(self._read), [rows for _, rows in self._dropped]
+        booked = _all([*self._reached, *self._aggregated, *named])
+        gone = read.filter(~read.is_in(booked.implode()))
         unread = sum(map(len, self._malformed.values()))
         samples = [
             f"{self._names.get(file_of(row), '?')} record {record_of(row)}"
@@ -134,4 +175,5 @@ class Tally:
 
 def _all(parts: list[pl.Series]) -> pl.Series:
     empty = pl.Series(ROW, [], dtype=pl.Int64)
-    return pl.concat([empty, *(part.alias(ROW).cast(pl.Int64) for part in parts)]).unique()
+    some = [part.alias(ROW).cast(pl.Int64).drop_nulls() for part in parts]
+    return pl.concat([empty, *some]).unique()

@@ -33,6 +33,7 @@ def write(
     frames: Iterable[pl.DataFrame],
     origin: Callable[[int], tuple[str, int]],
     *,
+    supplied: Collection[str] = (),
     awaited: Collection[str] = (),
     newer: Sequence[sql.Composable] = (),
 ) -> int:
@@ -45,6 +46,8 @@ def write(
         frames: Refused rows: `_row`, `_line`, `raw`, `values`, `columns`, `codes`, `reasons`,
             `bad`, `key`.
         origin: Gives the source's name and the record number of a `_row`.
+        supplied: The target's columns beside its key that the rows would have filled; none: it is
+            not known.
         awaited: Columns, as faults name them, whose missing parents are waited for.
         newer: Conditions under which the load has brought a row that is newer than the refused
             row `i` and has its key, as of `key_brought`: where `i` waits for its parents, it is
@@ -54,7 +57,7 @@ def write(
         How many were resolved so.
     """
     _incoming(connection, table, frames, origin, awaited)
-    _merge(connection, _of(load_id, table))
+    _merge(connection, {**_of(load_id, table), "supplied": list(supplied)})
     own = sql.SQL(
         "r.awaits_parent and r.last_load = {} and r.fingerprint in "
         "(select i.fingerprint from pg_temp.penstock_rejects_in i where i.awaits_parent and {})"
@@ -70,7 +73,7 @@ def write(
     return closed
 
 
-def _merge(connection: psycopg.Connection[Any], of: Mapping[str, str]) -> None:
+def _merge(connection: psycopg.Connection[Any], of: Mapping[str, Any]) -> None:
     """New rows are inserted in the order of the file, in which people list and replay them.
 
     Another load may insert the same ones in another order at the same time: who is told of the
@@ -191,23 +194,33 @@ def resolve(
 
 
 def resolve_brought(
-    connection: psycopg.Connection[Any], load_id: str, spec: TableSpec, brought: sql.Composable
+    connection: psycopg.Connection[Any],
+    load_id: str,
+    spec: TableSpec,
+    brought: sql.Composable,
+    supplied: Collection[str],
 ) -> int:
     """Resolve the rejects whose key is that of a row of the table that this load brought.
 
-    Also where the table had it before, and the load updated it or found it equal.
+    Also where the table had it before, and the load updated it or found it equal; unless the
+    load filled none of the columns that the refused row would have filled.
 
     Args:
         connection: In the transaction of the data, the table filled.
         load_id: The load.
         spec: The table, with a primary key.
         brought: A condition on the table's row `t`.
+        supplied: The target's columns beside its key that the load filled.
 
     Returns:
         How many of them waited for their parents.
     """
-    which = sql.SQL("{} and r.last_load <> {} and {}").format(
-        _of_table(spec.name), sql.Literal(load_id), key_brought(spec, brought, "r")
+    same_columns = sql.SQL("(coalesce(r.supplied, '{{}}') = '{{}}' or r.supplied && {}::text[])")
+    which = sql.SQL("{} and r.last_load <> {} and {} and {}").format(
+        _of_table(spec.name),
+        sql.Literal(load_id),
+        same_columns.format(sql.Literal(list(supplied))),
+        key_brought(spec, brought, "r"),
     )
     return _resolve(connection, load_id, which, _LATER)
 

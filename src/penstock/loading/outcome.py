@@ -88,7 +88,14 @@ class Recorder:
             elif books.spool.rows:
                 frames, newer = books.spool.frames(), load.newer() if awaited else ()
                 books.superseded += rejects.write(
-                    connection, load_id, name, frames, books.origin, awaited=awaited, newer=newer
+                    connection,
+                    load_id,
+                    name,
+                    frames,
+                    books.origin,
+                    supplied=prepared.supplied,
+                    awaited=awaited,
+                    newer=newer,
                 )
             if self._options.mode is LoadMode.TRUNCATE and prepared.inputs:
                 books.superseded += rejects.supersede(connection, load_id, name)

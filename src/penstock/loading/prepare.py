@@ -107,6 +107,13 @@ class Prepared:
         return frozenset(looked_up | {keys[name] for name in waits})
 
     @property
+    def supplied(self) -> list[str]:
+        """The target's columns beside its primary key that the inputs fill."""
+        own = self.spec.primary_key.columns if self.spec.primary_key is not None else ()
+        found = {column.name for _, matching in self.inputs for column in matching.columns}
+        return sorted(found.difference(own))
+
+    @property
     def written(self) -> dict[str, Any]:
         """How the values are written, as options of `load_table`."""
         if self.told is not None:

@@ -179,7 +179,9 @@ class TableLoad:
         books.superseded += rejects.resolve(connection, load_id, spec, books.open_rejects)
         if books.keys_wait and self._options.mode in _BRING:
             for brought in self._brought():
-                books.superseded += rejects.resolve_brought(connection, load_id, spec, brought)
+                books.superseded += rejects.resolve_brought(
+                    connection, load_id, spec, brought, self.prepared.supplied
+                )
         books.open_rejects, books.keys_wait = [], False
 
     def newer(self) -> list[sql.Composed]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -320,3 +321,153 @@ def test_a_lookup_in_a_table_that_cannot_be_is_refused_when_the_map_is_made(
 ) -> None:
     with pytest.raises(UsageError, match=said):
         Map({"company_id": lookup})
+
+
+def linked_twice(job: Job) -> None:
+    """Each company to its parent, and to its owner."""
+    warehouse = job.connect("warehouse")
+    loaded = load(job)
+    warehouse.link(loaded, PARENT)
+    warehouse.link(loaded, {"owner_id": Ref("OWNER", "companies.code")})
+
+
+@pytest.mark.parametrize("owner", ["A", "Y"])
+def test_two_links_of_a_row_wait_and_are_set_apart(
+    project: Project, database: Database, tmp_path: Path, owner: str
+) -> None:
+    with database.connect() as connection:
+        connection.execute("alter table companies add owner_id bigint references companies")
+    header = "CODE;NAME;PARENT;OWNER\n"
+    drop(tmp_path, "companies.csv", f"{header}A;Alder;;\nC;Cedar;Z;{owner}\n")
+    etl = project()
+    etl.run(linked_twice)
+    etl.end()
+    assert parents(database)["C"] is None
+    drop(tmp_path, "companies.csv", f"{header}Z;Zelkova;;\nY;Yew;;\n")
+    etl = project()
+    etl.run(linked_twice)
+    etl.end()
+
+    assert parents(database)["C"] == "Z"
+    assert asked(
+        database,
+        "select o.code from companies c join companies o on o.id = c.owner_id where c.code = 'C'",
+    ) == [(owner,)]
+
+
+def test_a_load_of_other_columns_leaves_a_link_waiting(
+    project: Project, database: Database, tmp_path: Path
+) -> None:
+    def companies(job: Job) -> None:
+        job.connect("warehouse").link(load(job), PARENT)
+
+    def names(job: Job) -> None:
+        load(job)
+
+    for text, work in (
+        ("CODE;NAME;PARENT\nC;Cedar;Z\n", companies),
+        ("CODE;NAME\nC;Cedrus\n", names),
+        ("CODE;NAME\nZ;Zelkova\n", names),
+    ):
+        drop(tmp_path, "companies.csv", text)
+        etl = project()
+        etl.run(work)
+        etl.end()
+
+    assert parents(database) == {"C": "Z", "Z": None}
+
+
+def test_each_of_several_rows_of_one_record_is_told_for_itself(
+    project: Project, database: Database, tmp_path: Path
+) -> None:
+    drop(tmp_path, "companies.csv", "CODE;NAME;PARENT\nA;Alder;\nB;Birch;A\n")
+    told: list[pl.DataFrame] = []
+
+    def companies(job: Job) -> None:
+        warehouse = job.connect("warehouse")
+        rows = job.connect("drops").read("companies*.csv", delimiter=";")
+        wrong = rows.with_columns(CODE=pl.col("CODE") + "2", NAME=pl.lit("bad"))
+        loaded = warehouse.load(
+            pl.concat([wrong, rows]),
+            "companies",
+            MAP,
+            key="code",
+            mode="upsert",
+            max_rejects="all",
+        )
+        told.append(loaded.responses())
+        warehouse.link(loaded, PARENT)
+
+    etl = project()
+    etl.run(companies)
+    etl.end()
+
+    assert told[0]["outcome"].to_list() == ["refused", "refused", "loaded", "loaded"]
+    assert parents(database) == {"A": None, "B": "A"}
+
+
+def test_each_pair_of_a_row_is_told_for_itself(
+    project: Project, database: Database, tmp_path: Path
+) -> None:
+    drop(tmp_path, "companies.csv", "CODE;NAME;TAGS\nA;Alder;new, absent, big\n")
+    told: list[pl.DataFrame] = []
+
+    def companies(job: Job) -> None:
+        refs = {
+            "company_id": Ref("CODE", "companies.code"),
+            "tag_id": Ref("TAGS", "tags.tag", split=","),
+        }
+        linked = job.connect("warehouse").link(load(job), refs, into="company_tags")
+        told.append(linked.responses())
+
+    etl = project()
+    etl.run(companies)
+    etl.end()
+
+    assert told[0]["outcome"].to_list() == ["loaded", "waits", "loaded"]
+
+
+def test_links_of_a_dry_run_outside_a_unit_are_left_out(
+    project: Project, database: Database, tmp_path: Path
+) -> None:
+    drop(tmp_path, "companies.csv", COMPANIES)
+    told: list[pl.DataFrame] = []
+
+    def companies(job: Job) -> None:
+        loaded = load(job)
+        told.append(loaded.responses())
+        told.append(job.connect("warehouse").link(loaded, PARENT).responses())
+
+    etl = project(dry_run=True)
+    (result,) = etl.run(companies).results
+    etl.end()
+
+    assert (result.record.status, result.record.loaded, result.record.rejected) == (
+        "succeeded",
+        3,
+        1,
+    )
+    assert [one["outcome"].to_list() for one in told] == [["undone"] * 4, []]
+    assert parents(database) == {}
+
+
+def test_what_a_unit_took_back_is_told_as_undone(
+    project: Project, database: Database, tmp_path: Path
+) -> None:
+    drop(tmp_path, "companies.csv", "CODE;NAME;PARENT\nA;Alder;\nB;Birch;A\n")
+    told: list[pl.DataFrame] = []
+
+    def companies(job: Job) -> None:
+        warehouse = job.connect("warehouse")
+        loads = []
+        with suppress(ArithmeticError), warehouse.unit():
+            loads.append(load(job))
+            raise ArithmeticError
+        told.append(loads[0].responses())
+
+    etl = project()
+    (result,) = etl.run(companies).results
+    etl.end()
+
+    assert told[0]["outcome"].to_list() == ["undone", "undone"]
+    assert result.record.details["dropped"] == {"lost in TRANSFORM": 2}

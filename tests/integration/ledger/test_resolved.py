@@ -140,7 +140,8 @@ def older(shop: Database) -> None:
         connection.execute(
             "drop table penstock.jobs, penstock.cursors, penstock.flow_locks, penstock.outbox, "
             "penstock.incidents, penstock.sent, penstock.fetched, penstock.schedules; "
-            "alter table penstock.rejects drop column mailed_at, drop column mailed_to; "
+            "alter table penstock.rejects drop column mailed_at, drop column mailed_to, "
+            "drop column supplied; "
             "alter table penstock.runs drop column part_of, drop column job"
         )
         connection.execute("alter table penstock.rejects drop column awaits_parent cascade")

@@ -29,9 +29,11 @@ select pg_advisory_xact_lock(
 -- name: merge
 -- The same refused row of the same table met again is the same problem: it counts up.
 insert into penstock.rejects as r (load_id, last_load, schema_name, table_name, fingerprint,
-    source, record, line, raw, raw_values, columns, codes, reasons, bad_values, key, awaits_parent)
+    source, record, line, raw, raw_values, columns, codes, reasons, bad_values, key, awaits_parent,
+    supplied)
 select %(load_id)s, %(load_id)s, %(schema)s, %(table)s, i.fingerprint, i.source, i.record, i.line,
-       i.raw, i.raw_values, i.columns, i.codes, i.reasons, i.bad_values, i.key, i.awaits_parent
+       i.raw, i.raw_values, i.columns, i.codes, i.reasons, i.bad_values, i.key, i.awaits_parent,
+       %(supplied)s
 from pg_temp.penstock_rejects_in i
 order by i.row
 on conflict (schema_name, table_name, fingerprint) where status = 'waiting'
@@ -39,11 +41,11 @@ do update set times = r.times + 1, last_seen = clock_timestamp(), last_load = ex
               source = excluded.source, record = excluded.record, line = excluded.line,
               columns = excluded.columns, codes = excluded.codes, reasons = excluded.reasons,
               bad_values = excluded.bad_values, key = excluded.key,
-              awaits_parent = excluded.awaits_parent;
+              awaits_parent = excluded.awaits_parent, supplied = excluded.supplied;
 
 -- name: overtaken
--- Of rows that wait for their parents under one and the same key the newest counts. `merge` has
--- written the rows of one load in the order in which it took them.
+-- Of rows that wait for their parents under one and the same key, and fill the same columns, the
+-- newest counts. `merge` has written the rows of one load in the order in which it took them.
 with found as (
   select r.reject_id from penstock.rejects r
   where r.schema_name = %(schema)s and r.table_name = %(table)s and r.status = 'waiting'
@@ -52,6 +54,7 @@ with found as (
                 where n.schema_name = r.schema_name and n.table_name = r.table_name
                   and n.status = 'waiting' and n.awaits_parent and n.key = r.key
                   and n.last_load = %(load_id)s
+                  and (r.supplied && n.supplied or coalesce(r.supplied, '{}') = '{}')
                   and (r.last_seen, r.reject_id) < (n.last_seen, n.reject_id))
   order by r.reject_id for update)
 update penstock.rejects r

@@ -224,6 +224,9 @@ def test_numerics_without_precision_keep_every_digit(texts: list[str]) -> None:
         else:
             assert found is not None
             wanted = Decimal(text.strip(" \t"))
+            if found == "22003":  # PostgreSQL 8.1.2: digits before and after the decimal point
+                assert wanted.adjusted() >= 131072 or wanted.as_tuple().exponent < -16383  # type: ignore[operator]
+                continue
             assert Decimal(found) == wanted
             assert Decimal(found).as_tuple().exponent == wanted.as_tuple().exponent
 

@@ -86,6 +86,8 @@ _STATEMENTS = [
     "create unique index open on penstock.incidents (flow, fingerprint) where closed_at is null",
     # When a reject was mailed, and to whom: who was told once is told again.
     "alter table penstock.rejects add column mailed_at timestamptz, add column mailed_to text[]",
+    # The columns beside the key that the row would have filled: other columns leave it be.
+    "alter table penstock.rejects add column supplied text[]",
     # Which contents a flow has brought from where: each comes once.
     """
     create table penstock.fetched (
