@@ -37,9 +37,9 @@ def on_step(name):
         Path(said["marker"]).write_text(name)
         os.kill(os.getpid(), signal.SIGKILL)
 
-place = etl._connectors["drops"]
+place = etl._begun.connectors["drops"]
 Path(said["marker"]).write_text(str(os.getpid()))
-Fetching(etl._ledger, etl._flow, etl.root, on_step).fetch(place, "*.csv", Path("data/import"))
+Fetching(etl._begun.ledger(), etl._flow, etl.root, on_step).fetch(place, "*.csv", Path("data/import"))
 etl.end()
 """
 AFTER: dict[str, dict[str, str]] = {
