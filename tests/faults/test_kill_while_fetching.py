@@ -39,7 +39,8 @@ def on_step(name):
 
 place = etl._begun.connectors["drops"]
 Path(said["marker"]).write_text(str(os.getpid()))
-Fetching(etl._begun.ledger(), etl._flow, etl.root, on_step).fetch(place, "*.csv", Path("data/import"))
+fetching = Fetching(etl._begun.ledger(), etl._flow, etl.root, on_step)
+fetching.fetch(place, "*.csv", Path("data/import"))
 etl.end()
 """
 AFTER: dict[str, dict[str, str]] = {
