@@ -33,8 +33,9 @@ client (read, check, encode) and the server (COPY) keep both cores busy at once,
 work per row helps; then come the keys, built again and checked (a fifth of the load), and
 ANALYZE. No check was given up for a number. A load above `--max-lock` reads and checks everything
 before it locks, and pays for that by not overlapping with the server. The modes that go by a key
-add one join of all rows with the table, on one core of the server: temporary tables are not
-scanned in parallel. `sync` finds what is gone in the same join; `scd2` arranges versions besides.
+add one join of all rows with the table; what they stage of more than 8 MiB is an unlogged table, so
+that the server joins on both cores (docs/adr/0010-large-stages-are-unlogged.md). `sync` finds what
+is gone in the same join; `scd2` arranges versions besides.
 
 The machine is shared, and a load that keeps two cores busy feels it more than a bare copy that
 keeps one: in an earlier run of the same day the load itself took 1.80 times a bare copy instead of
