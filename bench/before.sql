@@ -58,3 +58,19 @@ vacuum analyze fact_history;
 truncate penstock.runs, penstock.loads, penstock.rejects, penstock.files, penstock.jobs, penstock.outbox,
   penstock.fetched, penstock.sent, penstock.schedules;
 checkpoint;
+
+-- name: rejects
+-- A million rows that wait, for three reasons.
+insert into penstock.runs (run_id, kind, status)
+values ('00000000-0000-0000-0000-000000000001', 'load', 'succeeded');
+insert into penstock.loads (load_id, run_id, schema_name, table_name, mode, status, read, quarantined)
+values ('00000000-0000-0000-0000-000000000002', '00000000-0000-0000-0000-000000000001', 'public',
+        'fact_sales', 'append', 'succeeded', 1000000, 1000000);
+insert into penstock.rejects (load_id, last_load, schema_name, table_name, fingerprint, source,
+                              record, line, raw, columns, codes, reasons, bad_values)
+select l.load_id, l.load_id, 'public', 'fact_sales', sha256(n::text::bytea), 'sales.csv', n, n + 1,
+       'x'::bytea, array[(array['units', 'revenue', 'customer_id'])[1 + n % 3]],
+       array[(array['22P02', 'scale', '23503'])[1 + n % 3]], array['wrong'], array[n::text]
+from penstock.loads l, generate_series(1, 1000000) n;
+vacuum analyze penstock.rejects;
+checkpoint;

@@ -74,6 +74,14 @@ def contestants(server: Server, folder: Path, rows: int, big: int) -> list[Conte
             lands=PRODUCTS,
         ),
         Contestant(
+            name="rejects",
+            group="small",
+            says="`penstock rejects list`, 1,000,000 rejects",
+            command=(_program("penstock"), "rejects", "list"),
+            role=OWNER,
+            before="rejects",
+        ),
+        Contestant(
             name="help",
             group="small",
             says="`penstock --help`",

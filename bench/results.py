@@ -107,6 +107,7 @@ GOALS = (
     Goal("a job from table to table / COPY to COPY", 3.0, "copy-flow", "copy-psql"),
     Goal("`etl.fetch` / `sftp`", 3.0, "fetch", "sftp"),
     Goal("20 rows", 1.0, "twenty"),
+    Goal("`rejects list` of 1,000,000 rejects", 0.5, "rejects"),
     Goal("`penstock --help`", 0.3, "help"),
 )
 #: Bytes of memory that no load may pass, with many rows in any mode and format, and otherwise.
