@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from penstock.loading.inspect import inspect
     from penstock.loading.inspection import InspectedColumn, Inspection
     from penstock.loading.load import load_star, load_table
+    from penstock.loading.members import FileMembers
     from penstock.loading.replay import replay_rejects
     from penstock.loading.together import unit
     from penstock.mapping import checks
@@ -45,6 +46,7 @@ _HOMES = {
     "Cleared": "penstock.loading.clear",
     "Etl": "penstock.flow.etl",
     "Field": "penstock.mapping.field",
+    "FileMembers": "penstock.loading.members",
     "InspectedColumn": "penstock.loading.inspection",
     "Inspection": "penstock.loading.inspection",
     "Job": "penstock.flow.job",
@@ -83,6 +85,7 @@ __all__ = [  # noqa: RUF022  in plain order
     "Cleared",
     "Etl",
     "Field",
+    "FileMembers",
     "InspectedColumn",
     "Inspection",
     "Job",

@@ -6,9 +6,6 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from sqlalchemy import text
-from sqlalchemy.engine.url import make_url
-
 from penstock.errors import UsageError
 
 #: The name that stands for how far a source was read.
@@ -22,11 +19,15 @@ def bound(query: str, drivername: str) -> str:
         query: In SQLAlchemy's form.
         drivername: Such as `postgresql+psycopg`.
     """
+    from sqlalchemy import text  # takes longer to import than a small flow to run
+
     return str(text(query).compile(dialect=_dialect(drivername)))
 
 
 @cache
 def _dialect(drivername: str) -> Any:
+    from sqlalchemy.engine.url import make_url
+
     return make_url(f"{drivername}://").get_dialect()()
 
 
@@ -43,7 +44,7 @@ def values_of(query: str, since: Any, params: Mapping[str, Any] | None) -> dict[
     """
     if not isinstance(query, str):
         raise UsageError(f"A database is read by a query, a text, not {type(query).__name__}")
-    names = set(text(query).compile().params)
+    names = _names(query) if ":" in query else set()
     given = dict(params or {})
     if SINCE in given and since is not None:
         raise UsageError(f":{SINCE} is given twice, by since= and in params")
@@ -60,3 +61,9 @@ def values_of(query: str, since: Any, params: Mapping[str, Any] | None) -> dict[
         name = unused[0]
         raise UsageError(f"params: the query has no :{name}; before :: write cast(:{name} as type)")
     return given
+
+
+def _names(query: str) -> set[str]:
+    from sqlalchemy import text
+
+    return set(text(query).compile().params)

@@ -167,13 +167,15 @@ class Postgres:
             ConnectorError: The server cannot be reached, or refuses the query.
         """
         del spool
-        text, values = bound(query, "postgresql+psycopg"), values_of(query, since, params)
+        values = values_of(query, since, params)
         with self.connect() as connection:
             connection.read_only = True
             connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
             try:
-                said = psycopg.ClientCursor(connection).mogrify(text, values)
-                frame = read_query(connection, said)
+                if ":" in query:
+                    text = bound(query, "postgresql+psycopg")
+                    query = psycopg.ClientCursor(connection).mogrify(text, values)
+                frame = read_query(connection, query)
             except psycopg.Error as error:
                 raise self._refused(error) from None
         return extract_of(frame, self.name, first)

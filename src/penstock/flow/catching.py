@@ -14,7 +14,7 @@ from penstock.flow.job import Caught
 from penstock.flow.kept import Kept
 from penstock.flow.running import JobResult
 from penstock.ledger.flows import FlowRun, JobRecord
-from penstock.ledger.outbox import not_mailed, not_told
+from penstock.ledger.outbox import is_booked, not_mailed, not_told
 from penstock.ledger.quarantine import Selection
 from penstock.loading.export import export_rejects
 from penstock.model.result import LoadResult
@@ -77,6 +77,7 @@ def catch(
             ]
             ids = [each for each in dict.fromkeys(ids) if each not in seen]
             if not ids:
+                _elsewhere(connection, table, loads, warn)
                 continue
             seen.update(ids)
             try:
@@ -99,6 +100,24 @@ def catch(
                 )
             )
     return files
+
+
+def _elsewhere(
+    connection: psycopg.Connection[Any],
+    table: str,
+    loads: Sequence[LoadResult],
+    warn: Callable[[str], None],
+) -> None:
+    """Say where rows wait that were refused by a database with a ledger of its own."""
+    found = [one for one in loads if one.quarantined and not is_booked(connection, one.load_id)]
+    if not found:
+        return
+    rows = sum(one.quarantined for one in found)
+    warn(
+        f"warning: {table}: {rows:,} refused rows wait in {found[0].target}, which does not keep "
+        f"this flow's books: nobody is mailed of them. List them there: "
+        f"penstock rejects list {table}"
+    )
 
 
 def untold(

@@ -156,7 +156,9 @@ class Etl:
             self._results.append(result)
             if result.runs:
                 flows.part_of(begun.ledger(), self._flow, result.record.job, result.runs)
-            caught = catch(begun.ledger(), self.root, self._flow, result, self.say)
+            caught: list[ErrorFile] = []
+            if not self.dry_run:
+                caught = catch(begun.ledger(), self.root, self._flow, result, self.say)
             files += caught
             self._files += caught
             begun.log.job(result)

@@ -124,11 +124,13 @@ class Tally:
                 f"is; or drop it, and the rows count as made of all that was read"
             )
         rows = rows.cast(pl.Int64)
-        beside = rows.filter(~rows.is_in(_all(self._read).implode())).len() + rows.null_count()
-        if beside and beside == frame.height and self._read:
-            self._aggregate(where, beside)
-        elif beside and self._read:
-            self.notes.append(f"{where}: {beside:,} rows beside those that were read")
+        if self._read and not _among(rows, self._read):
+            known = rows.is_in(_all(self._read).implode())
+            beside = frame.height - rows.filter(known).len()
+            if beside and beside == frame.height:
+                self._aggregate(where, beside)
+            elif beside:
+                self.notes.append(f"{where}: {beside:,} rows beside those that were read")
         return frame.with_columns(rows)
 
     def _aggregate(self, where: str, rows: int) -> None:
@@ -142,7 +144,8 @@ class Tally:
 
     def dropped(self) -> dict[str, int]:
         """Records that were left out, by reason: each once, and none that a load was given."""
-        found, seen = dict(self._left_out), _all(self._reached)
+        found = dict(self._left_out)
+        seen = _all(self._reached if self._dropped else [])
         for because, named in self._dropped:
             rows = _all([named])
             new = rows.filter(~rows.is_in(seen.implode()))
@@ -153,9 +156,10 @@ class Tally:
 
     def lost(self) -> tuple[int, list[str]]:
         """Rows that were read and reached nothing; how many, and where the first ones stood."""
-        read, named = _all(self._read), [rows for _, rows in self._dropped]
-        booked = _all([*self._reached, *self._aggregated, *named])
-        gone = read.filter(~read.is_in(booked.implode()))
+        booked = [*self._reached, *self._aggregated, *(rows for _, rows in self._dropped)]
+        gone = _all([one for one in self._read if not _among(one, booked)])
+        if gone.len():
+            gone = gone.filter(~gone.is_in(_all(booked).implode()))
         unread = sum(map(len, self._malformed.values()))
         samples = [
             f"{self._names.get(file_of(row), '?')} record {record_of(row)}"
@@ -171,6 +175,11 @@ class Tally:
             refused += one.quarantined
         refused += sum(one.quarantined for one in self.linked_by)
         return {"loaded": taken, "rejected": refused}
+
+
+def _among(rows: pl.Series, those: list[pl.Series]) -> bool:
+    """True where one of those is the same, as where a job changes no number of rows: found fast."""
+    return any(rows.len() == one.len() and rows.equals(one) for one in those)
 
 
 def _all(parts: list[pl.Series]) -> pl.Series:

@@ -30,6 +30,11 @@ def not_mailed(connection: psycopg.Connection[Any], load_id: str, flow: str, job
     return [int(row[0]) for row in connection.execute(_SQL["not_mailed"], said)]
 
 
+def is_booked(connection: psycopg.Connection[Any], load_id: str) -> bool:
+    """Whether this ledger has the load: its refused rows are here then."""
+    return connection.execute(_SQL["is_booked"], {"load": load_id}).fetchone() is not None
+
+
 def not_told(
     connection: psycopg.Connection[Any], flow: str
 ) -> list[tuple[str, str, str, str | None]]:

@@ -9,6 +9,7 @@ from typing import Any, Literal, Protocol, cast, runtime_checkable
 
 import polars as pl
 
+from penstock.errors import UsageError
 from penstock.mapping.field import source_mistakes, source_of
 from penstock.mapping.values import fits, literal
 
@@ -157,6 +158,10 @@ class Lookup:
         """Columns `0`, `1`, ... (keys, not NULL), `value`, `times` (of the key), `found` (true)."""
         names = [str(place) for place in range(len(self.sources))]
         wanted = [*(self.keys or names), self.value or _VALUE]
+        lost = [name for name in wanted if name not in members.columns]
+        if lost:
+            there = ", ".join(members.columns)
+            raise UsageError(f"Lookup: its members have no column {lost[0]}; they have {there}")
         frame = members.select(wanted)
         frame.columns = [*names, _VALUE]
         frame = frame.drop_nulls(names).unique(maintain_order=True)

@@ -17,6 +17,7 @@ import polars as pl
 import psycopg
 from psycopg import sql
 from psycopg.pq import ExecStatus
+from psycopg.pq.abc import PGconn
 
 from penstock.errors import BalanceError, SourceError
 from penstock.postgres.connection import SETTINGS
@@ -163,7 +164,7 @@ def _pieces(
     copying = b"copy (" + statement + b"\n) to stdout"  # its last line may be a comment
     with connection.cursor() as cursor, cursor.copy(copying) as copy:
         text, rows = bytearray(header), 0
-        for line in copy:  # one row each
+        for line in _rows(connection.pgconn, copy):
             text += line
             rows += 1
             if len(text) >= _PIECE:
@@ -171,6 +172,22 @@ def _pieces(
                 text, rows = bytearray(header), 0
         if rows:
             yield text, rows
+
+
+def _rows(low: PGconn, copy: psycopg.Copy) -> Iterator[bytes | bytearray | memoryview]:
+    """Each row of a COPY. What has arrived is taken at once: to wait costs more than a row."""
+    take = low.get_copy_data
+    while line := copy.read():
+        yield line
+        size, more = take(1)
+        while size > 0:
+            yield more
+            size, more = take(1)
+        if size < 0:  # the end: what came of the statement is next
+            while (result := low.get_result()) is not None:
+                if result.status != ExecStatus.COMMAND_OK:
+                    raise psycopg.errors.error_from_result(result)
+            return
 
 
 def _split(text: bytearray, rows: int, schema: Mapping[str, Any]) -> pl.DataFrame:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import psycopg
 import pytest
 
 from penstock import Etl, Job, Map
@@ -153,3 +154,41 @@ def test_rows_with_numbers_that_were_not_read_count_as_made_of_all(
     assert (record.extracted, record.loaded, record.rejected, record.dropped) == (2, 1, 1, 0)
     assert record.details["notes"] == ["items: aggregated 2 -> 2"]
     assert told == [["loaded", "refused"]]
+
+
+def test_rows_that_another_database_refused_are_told_with_where_they_wait(
+    database: Database, tmp_path: Path
+) -> None:
+    other = f"{database.name}_archive"
+    maintenance = database.connect()
+    maintenance.execute(f"create database {other}".encode())
+    archive = database.url.replace(f"/{database.name}", f"/{other}")
+    with psycopg.connect(archive) as connection:
+        connection.execute("create table items (code text primary key, name text not null)")
+    (tmp_path / "data" / "import").mkdir(parents=True)
+    drop(tmp_path, "items.csv", b"CODE;NAME\na;Axe\nb;\n")
+    env = {
+        "project": "shop",
+        "drops": {"kind": "files", "folder": "data/import"},
+        "ledger": "warehouse",
+        "dev": {
+            "warehouse": {"kind": "postgres", "url": database.url},
+            "archive": {"kind": "postgres", "url": archive},
+        },
+    }
+    said: list[str] = []
+
+    def items(job: Job) -> None:
+        rows = read(job)
+        job.catch(job.connect("archive").load(rows, "items", MAP, max_rejects="all"))
+
+    etl = Etl(env=choose(env, "dev", tmp_path), say=said.append)
+    etl.start()
+    etl.run(items)
+    code = etl.end()
+
+    assert code == 3
+    (warning,) = [line for line in said if line.startswith("warning: ")]
+    assert "items: 1 refused rows wait in " in warning
+    maintenance.execute(f"drop database {other} with (force)".encode())
+    assert f"/{other}, which does not keep this flow's books" in warning

@@ -114,6 +114,9 @@ where r.status = 'waiting' and r.mailed_at is null
   and r.last_load in (select load_id from own union select load_id from earlier)
 order by r.reject_id;
 
+-- name: is_booked
+select from penstock.loads where load_id = %(load)s;
+
 -- name: not_told
 -- What jobs of runs that are over have caught, and nobody was mailed.
 select j.job, c->>0, c->>1, c->2
