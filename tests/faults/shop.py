@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+import pytest
 
 SCHEMA = """
 drop table if exists sales, products;
@@ -127,3 +128,16 @@ def constraints(url: str) -> list[tuple[str, str]]:
             "select indexrelid::regclass::text, pg_get_indexdef(indexrelid) from pg_index "
             "where indrelid = 'sales'::regclass order by 1, 2"
         ).fetchall()
+
+
+#: Of the kills of a way: every other step, beginning with another one for each way; and all.
+EVERY = [
+    pytest.param(False, id="every other step"),
+    pytest.param(True, id="every step", marks=pytest.mark.slow),
+]
+
+
+def killed_at(steps: list[str], turn: int, *, every: bool) -> list[tuple[int, str]]:
+    """The numbers and names of the steps at which a load is killed."""
+    numbered = list(enumerate(steps))
+    return numbered if every else numbered[turn % 2 :: 2]

@@ -10,12 +10,14 @@ import psycopg
 import pytest
 
 from tests.faults.shop import (
+    EVERY,
     REFUSED,
     SALES,
     SCHEMA,
     Loads,
     constraints,
     contents,
+    killed_at,
     nothing_left_behind,
     write_files,
 )
@@ -55,9 +57,10 @@ def loads() -> Iterator[Loads]:
     made.close()
 
 
+@pytest.mark.parametrize("every", EVERY)
 @pytest.mark.parametrize("way", WAYS)
 def test_killed_at_any_step_and_run_again_ends_as_if_never_killed(
-    own_cluster: OwnCluster, tmp_path: Path, loads: Loads, way: str
+    own_cluster: OwnCluster, tmp_path: Path, loads: Loads, way: str, every: bool
 ) -> None:
     url, star = own_cluster.url, WAYS[way]["star"]
     write_files(tmp_path, checked=WAYS[way]["checked"])
@@ -74,7 +77,7 @@ def test_killed_at_any_step_and_run_again_ends_as_if_never_killed(
     assert len(steps) >= 9
     assert ("read" in steps) == ("max_lock" in WAYS[way])
 
-    for number, step in enumerate(steps):
+    for number, step in killed_at(steps, list(WAYS).index(way), every=every):
         reset(url, star=star)
         marker = tmp_path / "marker"
         marker.unlink(missing_ok=True)

@@ -14,7 +14,7 @@ import psycopg
 import pytest
 
 from tests.faults.driver import carry_out
-from tests.faults.shop import Loads, nothing_left_behind
+from tests.faults.shop import EVERY, Loads, killed_at, nothing_left_behind
 from tests.fixtures.postgres import OwnCluster
 
 SCHEMA = """
@@ -152,9 +152,10 @@ def ledger_is_true(url: str, waiting: int, step: str) -> None:
     assert found == (True, waiting, 0), f"killed at {step}"
 
 
+@pytest.mark.parametrize("every", EVERY)
 @pytest.mark.parametrize("way", WAYS)
 def test_killed_at_any_step_and_run_again_ends_as_if_never_killed(
-    own_cluster: OwnCluster, tmp_path: Path, loads: Loads, way: str
+    own_cluster: OwnCluster, tmp_path: Path, loads: Loads, way: str, every: bool
 ) -> None:
     url = own_cluster.url
     write_files(tmp_path)
@@ -175,7 +176,7 @@ def test_killed_at_any_step_and_run_again_ends_as_if_never_killed(
     assert after[:3] != before[:3], "rows flowed"
     ledger_is_true(url, waiting, "no step")
 
-    for number, step in enumerate(steps):
+    for number, step in killed_at(steps, list(WAYS).index(way), every=every):
         reset(url, way, tmp_path)
         before = state(url)
         marker = tmp_path / "marker"

@@ -17,6 +17,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from penstock import load_table
 from tests.fixtures.postgres import Database
 from tests.fixtures.server import Server
 from tests.integration.cli.program import command, environment, label, penstock
@@ -28,9 +29,8 @@ ORDERS = "order_id,customer_id,amount\n10,1,9.50\n11,7,2\n12,1,=1+1\n13,1,\x1b[2
 def loaded(shop: Database, folder: Path) -> Database:
     """Rejects 1 (no customer 7), 2 (a formula), 3 (what a terminal would obey); ids by order."""
     (folder / "orders.csv").write_text(ORDERS, encoding="utf-8")
-    assert penstock(folder, "load", "customers.csv", "--dsn", shop.url).returncode == 0
-    done = penstock(folder, "load", "orders.csv", "--max-rejects", "all", "--dsn", shop.url)
-    assert done.returncode == 3
+    load_table(shop.url, folder / "customers.csv")
+    assert load_table(shop.url, folder / "orders.csv", max_rejects="all").quarantined == 3
     return shop
 
 
@@ -251,8 +251,12 @@ def test_purging_deletes_what_was_closed_long_ago(loaded: Database, folder: Path
 
 
 def test_runs_are_listed_and_shown_by_the_beginning_of_their_id(
-    loaded: Database, folder: Path
+    shop: Database, folder: Path
 ) -> None:
+    loaded = shop
+    (folder / "orders.csv").write_text(ORDERS, encoding="utf-8")
+    for words in (("customers.csv",), ("orders.csv", "--max-rejects", "all")):
+        penstock(folder, "load", *words, "--dsn", loaded.url)
     done = penstock(folder, "runs", "--dsn", loaded.url, "--json")
     assert done.returncode == 0
     newest, first = said(done)["runs"]

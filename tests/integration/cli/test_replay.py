@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from penstock import load_table
 from tests.fixtures.postgres import Database
 from tests.integration.cli.program import counted, label, penstock
 
@@ -17,9 +18,10 @@ def refused(shop: Database, folder: Path) -> Path:
     """Order 12 waits for customer 7, order 13 has a bad amount; both are in wrong.csv."""
     orders = folder / "orders.csv"
     orders.write_text(orders.read_text(encoding="utf-8") + "13,1,x\n", encoding="utf-8")
-    penstock(folder, "load", "customers.csv", "--dsn", shop.url)
-    words = ("load", "orders.csv", "--max-rejects", "all", "--rejects", "wrong.csv")
-    assert penstock(folder, *words, "--dsn", shop.url).returncode == 3
+    load_table(shop.url, folder / "customers.csv")
+    wrong = folder / "wrong.csv"
+    result = load_table(shop.url, orders, max_rejects="all", rejects_file=wrong)
+    assert result.quarantined == 2
     return folder
 
 
