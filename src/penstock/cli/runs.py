@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -113,6 +113,9 @@ def _lines_of_run(past: PastRun, *, whole: bool = False) -> Iterator[tuple[int, 
             "" if whole else f"  {plain(_what(past))}",
         ),
     )
+    if past.kind == "flow":
+        yield from _lines_of_flow(past, whole=whole)
+        return
     counts = [f"{past.read:,} read", f"{past.inserted:,} inserted"]
     sides = ("updated", "unchanged", "ignored", "filtered")
     counts += [f"{count:,} {side}" for side in sides if (count := getattr(past, side))]
@@ -124,6 +127,39 @@ def _lines_of_run(past: PastRun, *, whole: bool = False) -> Iterator[tuple[int, 
         yield (10, Text(f"from {plain(past.host)}, process {past.process}, {past.version}", "dim"))
         if past.command:
             yield (10, Text(plain(past.command), "dim"))
+    yield from _lines_of_error(past, whole=whole)
+
+
+def _lines_of_flow(past: PastRun, *, whole: bool) -> Iterator[tuple[int, Text]]:
+    """Its jobs; in the list, their sums."""
+    from rich.text import Text
+
+    counts = {name: sum(one[name] for one in past.jobs) for name in _SIDES}
+    yield (10, Text(_counted(counts), "yellow" if counts["refused"] else "dim"))
+    if whole:
+        yield (10, Text(f"{plain(_what(past))} on {plain(past.target)}"))
+        yield (10, Text(f"from {plain(past.host)}, process {past.process}, {past.version}", "dim"))
+        for one in past.jobs:
+            status = (f" {one['status']}", _STYLES.get(one["status"], ""))
+            again = f", {one['attempts']} attempts" if one["attempts"] > 1 else ""
+            yield (0, Text.assemble((plain(one["job"]), "bold"), status, again))
+            yield (2, Text(plain(one["error"]), "red") if one["error"] else Text(_counted(one)))
+    yield from _lines_of_error(past, whole=whole)
+
+
+#: What a job books of its rows.
+_SIDES = ("read", "loaded", "refused", "dropped")
+
+
+def _counted(counts: Mapping[str, int]) -> str:
+    return ", ".join(
+        f"{counts[name]:,} {name}" for name in _SIDES if counts[name] or name != "dropped"
+    )
+
+
+def _lines_of_error(past: PastRun, *, whole: bool) -> Iterator[tuple[int, Text]]:
+    from rich.text import Text
+
     if past.error:
         first, *more = past.error.split("\n")
         short = first if whole or len(first) <= _ERROR else f"{first[:_ERROR]}..."
@@ -139,6 +175,8 @@ _TABLES = 3
 
 
 def _what(past: PastRun) -> str:
+    if past.kind == "flow":
+        return f"flow {past.command}"
     tables = list(dict.fromkeys(past.tables))  # rows that are tried again are loads of their own
     named = ", ".join(tables[:_TABLES])
     more = len(tables) - _TABLES
@@ -213,6 +251,7 @@ def _run_object(past: PastRun) -> dict[str, Any]:
         "filtered": past.filtered,
         "deleted": past.deleted,
         "quarantined": past.quarantined,
+        "jobs": past.jobs,
         "error": past.error,
     }
 

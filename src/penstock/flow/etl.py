@@ -216,9 +216,11 @@ class Etl:
         for problem in mails.send():
             self.say(f"warning: a mail waits in the outbox: {problem}")
         error = "; ".join(f"{one.record.job}: {one.record.error}" for one in failed) or None
-        flows.finish_run(ledger, self._flow, "failed" if failed else "succeeded", error)
+        status = "dry_run" if self.dry_run else "failed" if failed else "succeeded"
+        flows.finish_run(ledger, self._flow, status, error)
         code = 1 if failed else 3 if refused else 0
-        self.say(f"run {self.run_id[:8]}: {'failed' if failed else 'succeeded'}")
+        kept = " (a dry run: nothing was kept)" if self.dry_run else ""
+        self.say(f"run {self.run_id[:8]}: {'failed' if failed else 'succeeded'}{kept}")
         self._close(code)
         return code
 

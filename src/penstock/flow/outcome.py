@@ -45,10 +45,14 @@ def told(result: JobResult, files: Sequence[ErrorFile], root: Path) -> Iterator[
     """
     record = result.record
     if record.status == "succeeded":
-        said = (
-            f"{record.extracted:,} read, {record.loaded:,} loaded, "
-            f"{record.rejected:,} refused ({result.seconds:.1f} s)"
-        )
+        ignored = record.details.get("ignored", 0)
+        counts = [f"{record.extracted:,} read", f"{record.loaded - ignored:,} loaded"]
+        # Copies of other rows, or rows whose key a later one had, are in the table once.
+        counts += [f"{ignored:,} ignored"] if ignored else []
+        # What a link refused or lets wait was loaded: its own line tells it.
+        counts += [f"{record.rejected - record.details.get('not linked', 0):,} refused"]
+        counts += [f"{record.dropped:,} dropped"] if record.dropped else []
+        said = f"{', '.join(counts)} ({result.seconds:.1f} s)"
     else:
         said = f"{record.status}: {record.error}"
     yield f"{record.job}: {said}"

@@ -83,15 +83,8 @@ def run_job(run: Callable[[Job], Any], job: Job, number: int, *, strict: bool = 
             run(job)
         record.status = "succeeded"
     except NothingToDo as nothing:
-        record.status = "succeeded"
-        lost, _ = job.tally.lost()
-        if lost:  # its files would be taken for done
-            record.status = "failed"
-            rows, them = ("row that was", "it") if lost == 1 else ("rows that were", "them")
-            record.error = (
-                f"{nothing}, but {lost:,} {rows} read before it reached no load: load {them} "
-                f"first, or read first what may not be there"
-            )
+        record.error = _left(job, nothing)
+        record.status = "failed" if record.error else "succeeded"
         job.tally.notes.append(str(nothing))
     except PenstockError as error:
         record.status, record.error, trace = "failed", error.message, traceback.format_exc()
@@ -105,14 +98,17 @@ def run_job(run: Callable[[Job], Any], job: Job, number: int, *, strict: bool = 
         _account(record, job, dropped, strict=strict)
     record.extracted = tally.extracted
     record.loaded, record.rejected = tally.counts()["loaded"], tally.counts()["rejected"]
-    record.details = {
+    details: dict[str, Any] = {
         "dropped": dropped,
+        "ignored": sum(one.ignored for one in tally.results),
+        "not linked": sum(one.quarantined for one in tally.linked_by),
         "notes": tally.notes,
         # For the next run, should this one be killed before it mails them.
         "caught": [
             [load.result.load_id, load.table, one.to] for one in job.caught for load in one.loaded
         ],
     }
+    record.details = details | ({"dry_run": True} if job.dry_run else {})
     return JobResult(
         record=record,
         seconds=time.perf_counter() - began,
@@ -122,6 +118,18 @@ def run_job(run: Callable[[Job], Any], job: Job, number: int, *, strict: bool = 
         trace=trace,
         notes=tuple(tally.notes),
         again=again,
+    )
+
+
+def _left(job: Job, nothing: NothingToDo) -> str | None:
+    """Why a job that ends for a lack of input has failed: what it read would count as done."""
+    lost, _ = job.tally.lost()
+    if not lost:
+        return None
+    rows, them = ("row that was", "it") if lost == 1 else ("rows that were", "them")
+    return (
+        f"{nothing}, but {lost:,} {rows} read before it reached no load: load {them} first, or "
+        f"read first what may not be there"
     )
 
 

@@ -25,7 +25,7 @@ class PastRun:
 
     Attributes:
         run_id: Its id.
-        kind: `load`, `load-star`.
+        kind: `load`, `load-star`, `unit`, `flow` ...
         command: What was asked for, without secrets; may be empty.
         status: `running`, `succeeded`, `failed`, `interrupted`, `dry_run`. A run whose backend
             is gone is `interrupted`, also where nobody has written that down yet.
@@ -47,6 +47,8 @@ class PastRun:
         filtered: Wholly blank records.
         deleted: Rows removed or marked.
         quarantined: Rows refused.
+        jobs: Of a flow, in their order: `job`, `status`, `attempts`, `read`, `loaded`, `refused`,
+            `dropped`, `error`.
     """
 
     run_id: str
@@ -71,6 +73,7 @@ class PastRun:
     filtered: int
     deleted: int
     quarantined: int
+    jobs: list[dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -324,6 +324,14 @@ def test_a_dry_run_changes_nothing_and_mails_nothing(
     etl.end()
     assert rows(database, "select count(*) from customers") == [(0,)]
     assert mailbox.messages == []
+    (status,) = rows(database, "select status from penstock.runs where kind = 'flow'")
+    assert status == ("dry_run",)
+
+    again = project(resume=etl.run_id[:8])  # nothing of it was done
+    again.start()
+    again.run(customers)
+    again.end()
+    assert rows(database, "select count(*) from customers") == [(1,)]
 
 
 def test_a_run_that_is_resumed_leaves_out_what_was_done(

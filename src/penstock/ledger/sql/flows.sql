@@ -80,7 +80,8 @@ order by started_at desc limit 2;
 -- name: done_jobs
 -- What an earlier run of the flow has done, or found done when it went on with one before it.
 select job, coalesce(details->>'done_by', run_id::text) from penstock.jobs
-where run_id = %(run_id)s and (status = 'succeeded' or details->>'done_by' is not null);
+where run_id = %(run_id)s and details->>'dry_run' is null
+  and (status = 'succeeded' or details->>'done_by' is not null);
 
 -- name: last_success
 select max(finished_at) from penstock.runs

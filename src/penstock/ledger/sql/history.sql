@@ -14,7 +14,12 @@ select r.run_id::text, r.kind, r.command,
        coalesce(l.inserted, 0)::bigint as inserted, coalesce(l.updated, 0)::bigint as updated,
        coalesce(l.unchanged, 0)::bigint as unchanged, coalesce(l.ignored, 0)::bigint as ignored,
        coalesce(l.filtered, 0)::bigint as filtered, coalesce(l.deleted, 0)::bigint as deleted,
-       coalesce(l.quarantined, 0)::bigint as quarantined
+       coalesce(l.quarantined, 0)::bigint as quarantined,
+       array(select json_build_object('job', j.job, 'status', j.status, 'attempts', j.attempts,
+                                      'read', j.extracted, 'loaded', j.loaded,
+                                      'refused', j.rejected, 'dropped', j.dropped,
+                                      'error', j.error)
+             from penstock.jobs j where j.run_id = r.run_id order by j.number) as jobs
 from penstock.runs r
 left join lateral (
   select array_agg(case when schema_name = 'public' then table_name
@@ -26,7 +31,8 @@ left join lateral (
   from penstock.loads l where l.run_id = r.run_id) l on true
 left join pg_catalog.pg_stat_activity a
   on a.pid = r.backend_pid and coalesce(a.backend_start, r.backend_start) = r.backend_start
-where %(run_ids)s::uuid[] is null or r.run_id = any (%(run_ids)s::uuid[])
+-- What a flow did is listed with the flow.
+where %(run_ids)s::uuid[] is null and r.part_of is null or r.run_id = any (%(run_ids)s::uuid[])
 order by r.started_at desc, r.run_id
 limit %(limit)s::bigint;
 
@@ -39,11 +45,13 @@ where run_id::text like %(prefix)s::text || '%%'
 order by started_at desc limit 6;
 
 -- name: loads
--- The loads of a run, in their order, with what is in the ledger of each.
+-- The loads of a run, or of a flow's jobs, in their order, with what is in the ledger of each.
 select l.load_id::text, l.schema_name, l.table_name, l.mode, l.status, l.sources, l.started_at,
        l.finished_at, l.seconds, l.read, l.inserted, l.updated, l.unchanged, l.ignored, l.filtered,
        l.quarantined, l.deleted, l.inferred, l.changes, l.skipped, l.strategy, l.error
-from penstock.loads l where l.run_id = %(run_id)s::uuid
+from penstock.loads l
+where l.run_id = any (array(select r.run_id from penstock.runs r
+                            where r.run_id = %(run_id)s::uuid or r.part_of = %(run_id)s::uuid))
 order by l.started_at, l.load_id;
 
 -- name: reasons

@@ -114,7 +114,8 @@ where status <> 'waiting'
   and coalesce(closed_at, last_seen) < clock_timestamp() - make_interval(days => %(days)s::int);
 
 -- name: load_ids
--- The loads whose id, or whose run's id, begins so.
-select load_id::text from penstock.loads
-where load_id::text like %(prefix)s::text || '%%' or run_id::text like %(prefix)s::text || '%%'
-order by started_at;
+-- The loads whose id, or whose run's id, or whose flow's run's id, begins so.
+select l.load_id::text from penstock.loads l join penstock.runs r on r.run_id = l.run_id
+where l.load_id::text like %(prefix)s::text || '%%' or r.run_id::text like %(prefix)s::text || '%%'
+   or r.part_of::text like %(prefix)s::text || '%%'
+order by l.started_at;
