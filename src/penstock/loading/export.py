@@ -300,6 +300,7 @@ class _Xlsx:
         options = {"constant_memory": True, "tmpdir": self._folder.name}
         self._book = xlsxwriter.Workbook(file, options)
         self._book.use_zip64()
+        self._bold = self._book.add_format({"bold": True})
         self._sheets = 0
         self._rows = _SHEET_ROWS
 
@@ -307,6 +308,10 @@ class _Xlsx:
         if self._rows == _SHEET_ROWS:
             self._sheets += 1
             self._sheet = self._book.add_worksheet(f"rejects {self._sheets}")
+            self._sheet.freeze_panes(1, 0)
+            for place, name in enumerate(self._header):
+                wide = _REASON_WIDTH if name == "_reason" else min(len(name) + 4, _REASON_WIDTH)
+                self._sheet.set_column(place, place, max(wide, _LEAST_WIDTH))
             self._rows = 0
             if self._sheets > 1:
                 self._put(self._header)
@@ -324,12 +329,15 @@ class _Xlsx:
 
     def _put(self, cells: Sequence[Cell]) -> None:
         cut = [name for name, cell in zip(self._header, cells, strict=True) if _too_long(cell)]
+        style = self._bold if self._rows == 0 else None
         for place, cell in enumerate(_shortened(cells, cut)):
             if cell:
-                self._sheet.write_string(self._rows, place, cell)
+                self._sheet.write_string(self._rows, place, cell, style)
         self._rows += 1
 
 
+#: Characters that a column of a sheet shows: reasons are read, not only copied.
+_REASON_WIDTH, _LEAST_WIDTH = 60, 12
 #: The place of `_reason` among the columns.
 _REASON = 2
 
