@@ -8,6 +8,7 @@ from typing import Any
 
 import psycopg
 
+from penstock.connectors.places import state_of
 from penstock.errors import PenstockError
 from penstock.flow import housekeeping
 from penstock.flow.catching import ErrorFile, reasons_of
@@ -78,7 +79,7 @@ class Corrections:
         for path in sorted((self._root / housekeeping.CORRECTIONS).iterdir()):
             if not path.is_file() or path.name.startswith(_LOCKS):
                 continue
-            name = path.name
+            name, state = path.name, state_of(path)
             try:
                 result = self._replayed(path, dry_run=dry_run)
             except PenstockError as error:
@@ -96,7 +97,10 @@ class Corrections:
                 for one in files:
                     say(f"  refused again: {one.path.relative_to(self._root)}")
                 tell(files)
-                housekeeping.backup(self._root, self._run.run_id, [path])
+                if state is None or not housekeeping.backup(
+                    self._root, self._run.run_id, {path: state}
+                ):
+                    say(f"  {name} was written anew meanwhile: it stays, for the next run")
         return refused
 
     def _replayed(self, path: Path, *, dry_run: bool) -> ReplayResult:

@@ -103,6 +103,7 @@ def run_job(run: Callable[[Job], Any], job: Job, number: int, *, strict: bool = 
         "ignored": sum(one.ignored for one in tally.results),
         "not linked": sum(one.quarantined for one in tally.linked_by),
         "notes": tally.notes,
+        "files": tally.files,
         # For the next run, should this one be killed before it mails them.
         "caught": [
             [load.result.load_id, load.table, one.to] for one in job.caught for load in one.loaded

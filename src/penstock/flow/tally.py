@@ -25,6 +25,7 @@ class Tally:
         results: Of the loads, in order.
         linked_by: Of the links, in order.
         notes: What a person should know of the job.
+        files: Whole path, bytes and time of the last change of each file that was read.
     """
 
     def __init__(self) -> None:
@@ -32,6 +33,7 @@ class Tally:
         self.results: list[LoadResult] = []
         self.linked_by: list[LoadResult] = []
         self.notes: list[str] = []
+        self.files: list[tuple[str, int, int]] = []
         self._left_out: dict[str, int] = {}
         self._names: dict[int, str] = {}
         self._read: list[pl.Series] = []
@@ -57,6 +59,7 @@ class Tally:
             self._names[number] = name
         self._inputs = max(self._inputs, found.first + len(found.names))
         self.extracted += found.frame.height + len(found.malformed) + found.filtered
+        self.files += found.files
         self._read.append(found.frame.get_column(ROW))
         if found.filtered:
             self._left_out["blank"] = self._left_out.get("blank", 0) + found.filtered

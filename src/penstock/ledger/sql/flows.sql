@@ -83,6 +83,10 @@ select job, coalesce(details->>'done_by', run_id::text) from penstock.jobs
 where run_id = %(run_id)s and details->>'dry_run' is null
   and (status = 'succeeded' or details->>'done_by' is not null);
 
+-- name: details_of
+select details from penstock.jobs
+where run_id = %(run_id)s and job = %(job)s and status = 'succeeded';
+
 -- name: last_success
 select max(finished_at) from penstock.runs
 where kind = 'flow' and command = %(flow)s and status = 'succeeded';
