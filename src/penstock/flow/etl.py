@@ -249,13 +249,16 @@ class Etl:
         said = str(error) or type(error).__name__
         if isinstance(error, KeyboardInterrupt):
             said = "interrupted by Ctrl-C"
-        with suppress(psycopg.Error, PenstockError):
+        stopped = isinstance(error, KeyboardInterrupt)
+        with suppress(psycopg.Error, PenstockError, OSError):
             self._tell(self._files)  # what jobs before it refused is told all the same
-            if not isinstance(error, KeyboardInterrupt):
+        with suppress(psycopg.Error, PenstockError):
+            if not stopped:
                 mails = self._telling()
                 mails.failure(said, self._results)
                 mails.send()
-            status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+        with suppress(psycopg.Error, PenstockError):
+            status = "interrupted" if stopped else "failed"
             flows.finish_run(begun.books.connection(), self._flow, status, said)
         self._close(1)
 
@@ -355,7 +358,8 @@ class Etl:
         if self.dry_run or not fresh:
             return
         mails = self._telling()
-        mails.refused(fresh, to)
+        for problem in mails.refused(fresh, to):
+            self.say(f"warning: {problem}")
         self._told.update(one.path for one in fresh)
         for problem in mails.send():
             self.say(f"warning: a mail waits in the outbox: {problem}")

@@ -41,7 +41,8 @@ def meanwhile(folder: FlowFolder, code: str) -> None:
     """What happens while the flow runs: code with `when`, such as `customers has read`."""
     folder.write(
         "meanwhile.py",
-        f"from pathlib import Path\n\nIN = Path('data/import')\n\n\ndef happens(when):\n    {code}\n",
+        "from pathlib import Path\n\nIN = Path('data/import')\n\n\n"
+        f"def happens(when):\n    {code}\n",
     )
 
 
