@@ -11,7 +11,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from penstock.connectors.places import FileState, state_of, sync
+from penstock.connectors.places import FileState, local_name, state_of, sync
 
 #: Folders, relative to the project's root.
 IMPORT, EXPORT, BACKUP, ERRORS, LOGS = (
@@ -51,7 +51,7 @@ def backup(root: Path, run_id: str, files: Mapping[Path, FileState]) -> list[Pat
     kept, manifest = [], []
     for path, state in files.items():
         folder.mkdir(parents=True, exist_ok=True)
-        copy = _free(folder / f"{path.name}.gz")
+        copy = _free(folder / local_name(f"{path.name}.gz"))
         digest = hashlib.sha256()
         arriving = copy.with_name(f".{copy.name}")
         with path.open("rb") as source, arriving.open("wb") as disk:

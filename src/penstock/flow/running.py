@@ -138,6 +138,12 @@ def _account(record: JobRecord, job: Job, dropped: dict[str, int], *, strict: bo
     """Every row that was read reached a load, was left out by name, or got lost."""
     lost, samples = job.tally.lost()
     record.dropped = lost + sum(dropped.values())
+    undone = job.tally.undone()
+    if undone and job.cursors.moved():
+        job.tally.notes.append(
+            f"the cursor stays: {undone:,} rows were given to a load that was rolled back, and to "
+            "no other"
+        )
     if not lost:
         return
     rows = "row was" if lost == 1 else "rows were"

@@ -5,6 +5,8 @@ Not for: kills in the middle of it (`tests/faults/test_flow_killed.py`).
 
 from __future__ import annotations
 
+import gzip
+
 import pytest
 
 from penstock import Etl
@@ -153,3 +155,44 @@ def test_a_correction_that_is_saved_again_while_it_is_loaded_stays_for_the_next_
     assert folder.rows("select id, name from customers order by 1") == [
         (1, "Ann"), (2, "Bob"), (3, "Eve")
     ]  # fmt: skip
+
+
+def test_a_correction_with_the_longest_name_is_loaded_told_and_kept(folder: FlowFolder) -> None:
+    folder.drop("customers.csv", "id,name\n1,Ann\nx,Bob\ny,Eve\n")
+    folder.jobs(customers=JOB.replace('"upsert"', '"upsert", max_rejects="all"'))
+    loaded(folder, 3)
+    ids = dict(folder.rows("select raw_values->>'id', reject_id from penstock.rejects"))
+    name = f"{'c' * 251}.csv"  # of 255 bytes, which is what a folder of Linux takes
+    text = f"_id,id,name\n{ids['x']},2,Bob\n{ids['y']},z,Eve\n"
+    (folder.path / CORRECTIONS / name).write_text(text)
+    loaded(folder, 3)
+    assert folder.rows("select id, name from customers order by 1") == [(1, "Ann"), (2, "Bob")]
+    assert list((folder.path / CORRECTIONS).iterdir()) == []
+    (copy,) = (folder.path / "data/backup").rglob("ccc*.gz")
+    assert gzip.decompress(copy.read_bytes()).decode() == text
+    assert len(list((folder.path / "data/errors").glob("*-ccc*.xlsx"))) == 1
+
+
+def test_a_correction_stays_while_what_was_refused_again_cannot_be_written(
+    folder: FlowFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder.drop("customers.csv", "id,name\n1,Ann\nx,Bob\ny,Eve\n")
+    folder.jobs(customers=JOB.replace('"upsert"', '"upsert", max_rejects="all"'))
+    loaded(folder, 3)
+    ids = dict(folder.rows("select raw_values->>'id', reject_id from penstock.rejects"))
+    file = folder.path / CORRECTIONS / "mended.csv"
+    file.write_text(f"_id,id,name\n{ids['x']},2,Bob\n{ids['y']},z,Eve\n")
+    said: list[str] = []
+    errors = folder.path / "data/errors"
+    errors.rename(errors.with_name("away"))
+    errors.symlink_to(folder.path / "full")
+    for waits in (True, False):
+        etl = Etl(env=choose(folder.env, "dev", folder.path), say=said.append)
+        monkeypatch.setattr("penstock.flow.housekeeping.make_folders", lambda _: None)
+        etl.start()
+        assert etl.end() == 3
+        assert file.exists() == waits
+        (folder.path / "full").mkdir(exist_ok=True)
+    assert [line for line in said if "mended.csv stays in data/import/corrections" in line]
+    assert folder.rows("select id, name from customers order by 1") == [(1, "Ann"), (2, "Bob")]
+    assert len(list((folder.path / "full").glob("*-mended-*.xlsx"))) == 1
