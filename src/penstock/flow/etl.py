@@ -27,6 +27,7 @@ from penstock.flow.starting import Begun, begin
 from penstock.flow.working import Work
 from penstock.ledger import flows
 from penstock.ledger.flows import FlowRun, JobRecord
+from penstock.postgres.encodings import writable
 from penstock.project.environment import Environment
 
 
@@ -246,7 +247,7 @@ class Etl:
         begun = self._begun
         if begun is None or self._ended:
             return
-        said = str(error) or type(error).__name__
+        said = writable(str(error) or type(error).__name__)
         if isinstance(error, KeyboardInterrupt):
             said = "interrupted by Ctrl-C"
         stopped = isinstance(error, KeyboardInterrupt)

@@ -11,6 +11,7 @@ from typing import Any
 
 from penstock.connectors.places import FileState, state_of
 from penstock.flow.housekeeping import IMPORT
+from penstock.postgres.encodings import writable
 
 
 class Imported:
@@ -41,7 +42,8 @@ class Imported:
 
     def read(self, details: Mapping[str, Any]) -> None:
         """What a job has read, as `JobRecord.details` has it."""
-        self._read |= {(path, size, modified) for path, size, modified in details.get("files", ())}
+        files = details.get("files", ())
+        self._read |= {(writable(path), size, modified) for path, size, modified in files}
 
     def done(self, pattern: str) -> tuple[dict[Path, FileState], Sequence[Path]]:
         """The files of a pattern that may go, as they were judged; and those that stay."""
@@ -52,7 +54,7 @@ class Imported:
 
     def _is_done(self, path: Path, state: FileState) -> bool:
         known = {} if self._there is None or self.partial else self._there
-        return known.get(path) == state or (str(path.resolve()), *state) in self._read
+        return known.get(path) == state or (writable(str(path.resolve())), *state) in self._read
 
 
 def _states(paths: Iterable[Path]) -> dict[Path, FileState]:

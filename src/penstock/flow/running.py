@@ -13,6 +13,7 @@ from penstock.flow.attempts import is_transient
 from penstock.flow.connection import NothingToDo
 from penstock.flow.job import Caught, Job
 from penstock.ledger.flows import JobRecord
+from penstock.postgres.encodings import writable
 
 #: A module with `run(job)`, or such a function itself.
 Runnable = Any
@@ -87,11 +88,12 @@ def run_job(run: Callable[[Job], Any], job: Job, number: int, *, strict: bool = 
         record.status = "failed" if record.error else "succeeded"
         job.tally.notes.append(str(nothing))
     except PenstockError as error:
-        record.status, record.error, trace = "failed", error.message, traceback.format_exc()
+        record.status, record.error = "failed", writable(error.message)
+        trace = traceback.format_exc()
         again = is_transient(error)
     except Exception as error:  # noqa: BLE001  a job's own code may raise anything: it is told
         record.status, trace = "failed", traceback.format_exc()
-        record.error = f"{type(error).__name__}: {error}"
+        record.error = writable(f"{type(error).__name__}: {error}")
         again = is_transient(error)
     tally, dropped = job.tally, job.tally.dropped()
     if record.status == "succeeded":

@@ -12,6 +12,7 @@ from penstock.errors import UsageError
 from penstock.loading.extract import Extract
 from penstock.model.batch import RECORD_BITS, ROW, Malformed, file_of, record_of
 from penstock.model.result import LoadResult
+from penstock.postgres.encodings import writable
 
 #: Rows shown of those that got lost.
 _SAMPLES = 3
@@ -61,7 +62,7 @@ class Tally:
             self._names[number] = name
         self._inputs = max(self._inputs, found.first + len(found.names))
         self.extracted += found.frame.height + len(found.malformed) + found.filtered
-        self.files += found.files
+        self.files += [(writable(path), size, time) for path, size, time in found.files]
         self._read.append(found.frame.get_column(ROW))
         if found.filtered:
             self._left_out["blank"] = self._left_out.get("blank", 0) + found.filtered

@@ -6,6 +6,8 @@ Not for: kills in the middle of it (`tests/faults/test_flow_killed.py`).
 from __future__ import annotations
 
 import gzip
+import os
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +15,7 @@ from penstock import Etl
 from penstock.flow.housekeeping import CORRECTIONS
 from penstock.project.environment import choose
 from tests.fixtures.flows import FlowFolder
+from tests.fixtures.mail import Mailbox
 
 JOB = """
 from meanwhile import happens
@@ -196,3 +199,23 @@ def test_a_correction_stays_while_what_was_refused_again_cannot_be_written(
     assert [line for line in said if "mended.csv stays in data/import/corrections" in line]
     assert folder.rows("select id, name from customers order by 1") == [(1, "Ann"), (2, "Bob")]
     assert len(list((folder.path / "full").glob("*-mended-*.xlsx"))) == 1
+
+
+def test_a_file_whose_name_is_no_text_is_loaded_and_kept(folder: FlowFolder) -> None:
+    name = os.fsencode(folder.path / "data/import") + b"/customers\xe9.csv"
+    Path(os.fsdecode(name)).write_text("id,name\n2,Bob\n")
+    loaded(folder, 0, "--only", "customers")
+    assert folder.rows("select id, name from customers order by 1") == [(1, "Ann"), (2, "Bob")]
+    assert waiting(folder) == ["offers.csv"]
+
+
+def test_an_error_that_is_no_text_is_booked_and_told(folder: FlowFolder, mailbox: Mailbox) -> None:
+    folder.env["mail"] = mailbox.settings
+    meanwhile(folder, r"raise ValueError('caf\udce9.csv, a\0b')")
+    assert r"failed: ValueError: caf\udce9.csv, a\x00b" in loaded(folder, 1)
+    assert folder.rows("select error from penstock.jobs where status = 'failed'") == [
+        (r"ValueError: caf\udce9.csv, a\x00b",)
+    ]
+    assert folder.rows("select status from penstock.runs where kind = 'flow'") == [("failed",)]
+    (mail,) = mailbox.messages
+    assert r"caf\udce9.csv, a\x00b" in str(mail["Subject"])
