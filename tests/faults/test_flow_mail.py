@@ -52,6 +52,15 @@ def flow(database: Database, settings: dict[str, Any], tmp_path: Path, said: lis
     return make
 
 
+def mailed_to(to: str) -> Callable[[Job], None]:
+    def customers(job: Job) -> None:
+        found = job.connect("drops").read("customers.csv")
+        loaded = job.connect("warehouse").load(found, "customers", mode="upsert", max_rejects="all")
+        job.catch(loaded, to=to)
+
+    return customers
+
+
 def customers(job: Job) -> None:
     found = job.connect("drops").read("customers.csv")
     job.catch(job.connect("warehouse").load(found, "customers", mode="upsert", max_rejects="all"))
@@ -193,4 +202,69 @@ def test_several_mails_wait_for_one_slow_server_no_longer_than_one_does(
     assert etl.end() == 0
     assert sorted(str(one["To"]) for one in mailbox.messages) == [
         f"{name}@example.com" for name in "abcd"
+    ]
+
+
+def test_one_reader_whose_address_is_wrong_does_not_have_the_others_mailed_again(
+    flow: Flow, database: Database, mailbox: Mailbox, settings: dict[str, Any], said: list[str]
+) -> None:
+    settings["to"] = ["data@example.com", "gone@example.com"]
+    mailbox.unknown = "gone@example.com"
+    for _ in range(3):
+        assert run(flow)[0] == 3
+        due(database)
+    assert len(mailbox.messages) == 1
+    assert [line for line in said if "gone@example.com" in line and "warning" in line]
+    assert rows(database, "select recipients, attempts, sent_at from penstock.outbox") == [
+        (["gone@example.com"], 3, None)
+    ]
+    mailbox.unknown = ""  # the address is there again: it alone gets the mail
+    assert run(flow)[0] == 3
+    assert_told_once(mailbox, database)
+    assert len(mailbox.messages) == 2
+
+
+def test_a_mail_that_is_sent_is_booked_before_the_next_one_is_sent(
+    flow: Flow, database: Database, mailbox: Mailbox
+) -> None:
+    mailbox.refuse = "451 later"
+    etl = flow()
+    etl.start()
+    for place, to in enumerate(("a@example.com", "b@example.com", "c@example.com")):
+        job = mailed_to(to)
+        job.__name__ = to[0]
+        with database.connect() as connection:
+            connection.execute("update penstock.rejects set mailed_at = null")
+        etl.run(job, mail=True)
+        assert rows(database, "select count(*) from penstock.outbox") == [(place + 1,)]
+    mailbox.refuse = ""
+    booked: list[int] = []
+
+    def look() -> None:
+        booked.append(
+            rows(database, "select count(*) from penstock.outbox where sent_at is not null")[0][0]
+        )
+
+    mailbox.on_quit = look
+    due(database)
+    assert etl.end() == 3
+    assert booked == [0, 1, 2], "each is booked when the next one goes: a kill repeats one"
+
+
+@pytest.mark.parametrize("to", ["nobody_knows", "a@example.com\nBcc: evil@example.com", "x@"])
+def test_a_wrong_address_of_a_job_tells_the_usual_ones_and_stops_neither_this_run_nor_the_next(
+    flow: Flow, database: Database, mailbox: Mailbox, said: list[str], to: str
+) -> None:
+    for _ in range(2):
+        etl = flow()
+        etl.start()
+        etl.run(mailed_to(to))
+        assert etl.end() == 3
+    assert_told_once(mailbox, database)
+    assert [str(one["To"]) for one in mailbox.messages] == ["data@example.com"]
+    (warning,) = [line for line in said if line.startswith("warning")]
+    assert repr(to) in warning
+    assert "data@example.com are told instead" in warning
+    assert rows(database, "select distinct status from penstock.runs where kind = 'flow'") == [
+        ("succeeded",)
     ]

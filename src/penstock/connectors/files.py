@@ -7,12 +7,12 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from penstock.connectors.places import Place, PlaceSettings, RemoteFile, shown, sync
+from penstock.connectors.places import Place, PlaceSettings, RemoteFile, shown, state_of, sync
 from penstock.connectors.protocol import Check, tried
 from penstock.connectors.settings import read_settings
 from penstock.errors import ConnectorError
@@ -135,7 +135,10 @@ class Files(Place):
         paths = self.paths(pattern)
         if not paths:
             return None
-        return extract(paths, options_from(**options), spool, known=known, first=first)
+        states = {str(path.resolve()): state_of(path) for path in paths}
+        found = extract(paths, options_from(**options), spool, known=known, first=first)
+        files = tuple((path, *state) for path, state in states.items() if state is not None)
+        return replace(found, files=files)
 
     def check(self) -> Iterator[Check]:
         """List the folder; write into it, where that is declared."""

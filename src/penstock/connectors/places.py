@@ -12,6 +12,7 @@ import os
 import posixpath
 import random
 import re
+import stat
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
@@ -19,12 +20,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 from penstock.connectors.protocol import Check
 from penstock.errors import ConnectorError
 
 T = TypeVar("T")
+#: Bytes of a file here, and when it was changed last, in ns.
+FileState: TypeAlias = tuple[int, int]
 #: What programs call a file that they are still writing.
 UNFINISHED = (".part", ".tmp", ".filepart")
 COMPLETE, AFTER = ("stable", "marker", "name"), ("leave", "delete", "move")
@@ -319,6 +322,15 @@ def local_name(name: str) -> str:
     stem, suffix = posixpath.splitext(base)
     suffix = suffix.encode()[:20].decode(errors="ignore")
     return stem.encode()[: _LONGEST_NAME - 20].decode(errors="ignore") + suffix
+
+
+def state_of(path: Path) -> FileState | None:
+    """Size and time of the last change; None where there is no plain file."""
+    try:
+        seen = path.stat()
+    except OSError:  # it is gone, or leads nowhere
+        return None
+    return (seen.st_size, seen.st_mtime_ns) if stat.S_ISREG(seen.st_mode) else None
 
 
 def sync(folder: Path) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import smtplib
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from email import message_from_bytes, policy
-from email.message import EmailMessage
+from email.message import EmailMessage, Message
 from email.utils import formatdate, make_msgid, parseaddr
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from penstock.model.secret import Secret
 
 #: Ports where no other is given (RFC 6409, RFC 8314).
 _PORTS = {"starttls": 587, "tls": 465, "none": 25}
+#: What stands in an address or around it: enough to tell one from a name, and from two lines.
+_ADDRESS = re.compile(r"[^@\s,;<>]+@[^@\s,;<>]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +59,7 @@ class SmtpSettings:
         if (self.user is None) != (self.password is None):
             raise ValueError("user and password belong together")
         for address in (*self.to, self.address):
-            if "@" not in parseaddr(address)[1]:
+            if not _is_address(address):
                 raise ValueError(f"{address!r} is no mail address (to, sender)")
 
     @property
@@ -92,8 +95,15 @@ class Smtp:
         """Addresses behind a list's name, an address, several, or None: those of `to`.
 
         Raises:
-            ConnectorError: There is no list of that name.
+            ConnectorError: There is no list of that name, or what is given is no address.
         """
+        found = self._listed(to)
+        for one in found:
+            if not _is_address(one):
+                raise ConnectorError(f"{self.name}: {one!r} is no mail address", code="no_address")
+        return found
+
+    def _listed(self, to: str | tuple[str, ...] | list[str] | None) -> tuple[str, ...]:
         if to is None:
             return self.settings.to
         if not isinstance(to, str):
@@ -128,18 +138,32 @@ class Smtp:
         Raises:
             ConnectorError: It was not sent, or the server took it for some recipients only.
         """
-        with self._session() as session:
-            refused = session.send_message(message)
+        refused = self._sent(message, None)
         if refused:
             raise ConnectorError(
-                f"{self.where()} refused {', '.join(sorted(refused))}; the others have the mail",
+                f"{self.where()} refused {', '.join(refused)}; the others have the mail",
                 code="recipients",
                 advice="Correct these addresses.",
             )
 
-    def send_bytes(self, message: bytes) -> None:
-        """Send a message that was kept as its bytes; raises as `send`."""
-        self.send(message_from_bytes(message, policy=policy.default))
+    def send_bytes(self, message: bytes, to: Sequence[str]) -> list[str]:
+        """Send a message that was kept as its bytes.
+
+        Args:
+            message: As `EmailMessage.as_bytes` gave it.
+            to: Who still has to have it.
+
+        Returns:
+            Those whom the server refused, where it took it for others.
+
+        Raises:
+            ConnectorError: It was not sent to anybody.
+        """
+        return self._sent(message_from_bytes(message, policy=policy.default), to)
+
+    def _sent(self, message: Message, to: Sequence[str] | None) -> list[str]:
+        with self._session() as session:
+            return sorted(session.send_message(message, to_addrs=to))
 
     def check(self) -> Iterator[Check]:
         """Connect, encrypt, log in, and really send one mail to `to`."""
@@ -237,3 +261,8 @@ class Smtp:
             code="connect",
             advice="Check host, port and firewall.",
         )
+
+
+def _is_address(text: str) -> bool:
+    plain = not re.search(r"[\x00-\x1f\x7f]", text)
+    return plain and _ADDRESS.fullmatch(parseaddr(text)[1]) is not None

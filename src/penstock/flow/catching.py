@@ -9,6 +9,7 @@ from typing import Any
 
 import psycopg
 
+from penstock.connectors.places import local_name
 from penstock.flow.housekeeping import ERRORS
 from penstock.flow.job import Caught
 from penstock.flow.kept import Kept
@@ -148,9 +149,10 @@ def _path(root: Path, stem: str) -> Path:
     folder = root / ERRORS
     folder.mkdir(parents=True, exist_ok=True)
     plain = "".join(letter if letter.isalnum() or letter in "-_" else "-" for letter in stem)
-    number, path = 1, folder / f"{plain}.xlsx"
+    number, path = 1, folder / local_name(f"{plain}.xlsx")
+    short = path.stem
     while path.exists():
-        path, number = folder / f"{plain}-{number}.xlsx", number + 1
+        path, number = folder / f"{short}-{number}.xlsx", number + 1
     return path
 
 

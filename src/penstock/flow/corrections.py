@@ -8,6 +8,7 @@ from typing import Any
 
 import psycopg
 
+from penstock.connectors.places import FileState, local_name, state_of
 from penstock.errors import PenstockError
 from penstock.flow import housekeeping
 from penstock.flow.catching import ErrorFile, reasons_of
@@ -78,7 +79,7 @@ class Corrections:
         for path in sorted((self._root / housekeeping.CORRECTIONS).iterdir()):
             if not path.is_file() or path.name.startswith(_LOCKS):
                 continue
-            name = path.name
+            name, state = path.name, state_of(path)
             try:
                 result = self._replayed(path, dry_run=dry_run)
             except PenstockError as error:
@@ -92,12 +93,32 @@ class Corrections:
             )
             if not dry_run:
                 refused += result.waiting
-                files = self._caught(result, path)
-                for one in files:
-                    say(f"  refused again: {one.path.relative_to(self._root)}")
-                tell(files)
-                housekeeping.backup(self._root, self._run.run_id, [path])
+                self._ended(result, path, state, say, tell)
         return refused
+
+    def _ended(
+        self,
+        result: ReplayResult,
+        path: Path,
+        state: FileState | None,
+        say: Callable[[str], None],
+        tell: Callable[[Sequence[ErrorFile]], None],
+    ) -> None:
+        """Tell what was refused again, and move the file; it stays where one of them fails."""
+        try:
+            files = self._caught(result, path)
+            for one in files:
+                say(f"  refused again: {one.path.relative_to(self._root)}")
+            tell(files)
+            done = {} if state is None else {path: state}
+            if not housekeeping.backup(self._root, self._run.run_id, done):
+                say(f"  {path.name} was written anew meanwhile: it stays, for the next run")
+        except (OSError, PenstockError) as error:
+            why = error.strerror if isinstance(error, OSError) else error.message
+            say(
+                f"warning: {path.name} stays in {housekeeping.CORRECTIONS}: {why}; the "
+                "next run tells what was refused again"
+            )
 
     def _replayed(self, path: Path, *, dry_run: bool) -> ReplayResult:
         ids = list(CorrectedFile(path, CsvOptions(), Grammar()).rows)
@@ -122,7 +143,7 @@ class Corrections:
                 sorted(outbox.mail_anew(self._ledger, [load.load_id]).items())
             ):
                 name = f"{self._run.run_id[:8]}-{file.stem}-{number + 1}-{place + 1}.xlsx"
-                path = self._root / housekeeping.ERRORS / name
+                path = self._root / housekeeping.ERRORS / local_name(name)
                 export_rejects(self._ledger, path, Selection(ids=tuple(ids)))
                 table = str(load.table)
                 files.append(

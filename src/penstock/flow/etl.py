@@ -17,6 +17,7 @@ from penstock.flow.catching import ErrorFile, catch, untold
 from penstock.flow.choice import Choice
 from penstock.flow.corrections import Corrections
 from penstock.flow.fetching import Fetched, Fetching
+from penstock.flow.imported import Imported
 from penstock.flow.outcome import Outcome, told
 from penstock.flow.program import run_program
 from penstock.flow.responses import missing
@@ -26,6 +27,7 @@ from penstock.flow.starting import Begun, begin
 from penstock.flow.working import Work
 from penstock.ledger import flows
 from penstock.ledger.flows import FlowRun, JobRecord
+from penstock.postgres.encodings import writable
 from penstock.project.environment import Environment
 
 
@@ -60,6 +62,7 @@ class Etl:
     _files: list[ErrorFile] = field(init=False, default_factory=list)
     _told: set[Path] = field(init=False, default_factory=set)
     exit_code: int = field(init=False, default=0)
+    _imported: Imported = field(init=False)
     _ended: bool = field(init=False, default=False)
     _numbers: int = field(init=False, default=0)
     _refused: int = field(init=False, default=0)
@@ -67,6 +70,7 @@ class Etl:
     def __post_init__(self) -> None:
         self._flow = FlowRun(f"{self.env.project}/{self.name}")
         self._choice = Choice(only=self.chosen, first=self.first)
+        self._imported = Imported(self.root)
 
     @property
     def run_id(self) -> str:
@@ -120,6 +124,7 @@ class Etl:
         done = Fetching(begun.ledger(), self._flow, self.root).fetch(
             place, pattern, Path(to), dry_run=self.dry_run
         )
+        self._imported.came(done.files)
         done.tell(name, self.say, begun.log)
         return done
 
@@ -150,10 +155,12 @@ class Etl:
         files: list[ErrorFile] = []
         chosen = [one for one in map(self._numbered, jobs) if not self._leaves_out(one)]
         keys = None if only is None else tuple(only)
+        self._imported.begin()
         work = self._side_by_side if parallel > 1 else self._in_order
         for result in work(chosen, keys, parallel):
             results.append(result)
             self._results.append(result)
+            self._imported.read(result.record.details)
             if result.runs:
                 flows.part_of(begun.ledger(), self._flow, result.record.job, result.runs)
             caught: list[ErrorFile] = []
@@ -182,14 +189,18 @@ class Etl:
     def backup(self, pattern: str = "*") -> list[Path]:
         """Move what lies in `data/import` into `data/backup/RUN/`, compressed, with hashes.
 
-        Nothing is moved where a job failed: the next run finds it again.
+        Nothing is moved where a job failed: the next run finds it again. What came after the first
+        job began stays, unless a job has read it as it is; where jobs were left out, so does
+        what no job has read.
         """
         self._started()
         if self.dry_run or any(one.failed for one in self._results):
             return []
-        folder = self.root / housekeeping.IMPORT
-        files = [path for path in sorted(folder.glob(pattern)) if path.is_file()]
-        files = [path for path in files if path.name != ".gitkeep"]
+        files, staying = self._imported.done(pattern)
+        if staying:
+            names = ", ".join(path.name for path in staying[:3])
+            names += f" and {len(staying) - 3:,} more" if len(staying) > 3 else ""
+            self.say(f"no job has read what stays in {housekeeping.IMPORT}: {names}")
         return housekeeping.backup(self.root, self.run_id, files)
 
     def purge(self, days: float) -> int:
@@ -236,16 +247,19 @@ class Etl:
         begun = self._begun
         if begun is None or self._ended:
             return
-        said = str(error) or type(error).__name__
+        said = writable(str(error) or type(error).__name__)
         if isinstance(error, KeyboardInterrupt):
             said = "interrupted by Ctrl-C"
-        with suppress(psycopg.Error, PenstockError):
+        stopped = isinstance(error, KeyboardInterrupt)
+        with suppress(psycopg.Error, PenstockError, OSError):
             self._tell(self._files)  # what jobs before it refused is told all the same
-            if not isinstance(error, KeyboardInterrupt):
+        with suppress(psycopg.Error, PenstockError):
+            if not stopped:
                 mails = self._telling()
                 mails.failure(said, self._results)
                 mails.send()
-            status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+        with suppress(psycopg.Error, PenstockError):
+            status = "interrupted" if stopped else "failed"
             flows.finish_run(begun.books.connection(), self._flow, status, said)
         self._close(1)
 
@@ -275,6 +289,10 @@ class Etl:
         why = self._choice.why_not(name)
         if why:
             by = self._choice.done.get(name)
+            self._imported.partial = True
+            if by is not None:
+                for details in flows.details_of(self._started().ledger(), by, name):
+                    self._imported.read(details)
             self._skipped(one, why, {} if by is None else {"done_by": by})
             self.say(f"{name}: {why}")
         return bool(why)
@@ -341,7 +359,8 @@ class Etl:
         if self.dry_run or not fresh:
             return
         mails = self._telling()
-        mails.refused(fresh, to)
+        for problem in mails.refused(fresh, to):
+            self.say(f"warning: {problem}")
         self._told.update(one.path for one in fresh)
         for problem in mails.send():
             self.say(f"warning: a mail waits in the outbox: {problem}")

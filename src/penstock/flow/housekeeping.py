@@ -8,10 +8,10 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterable
+from collections.abc import Mapping
 from pathlib import Path
 
-from penstock.connectors.places import sync
+from penstock.connectors.places import FileState, local_name, state_of, sync
 
 #: Folders, relative to the project's root.
 IMPORT, EXPORT, BACKUP, ERRORS, LOGS = (
@@ -34,19 +34,24 @@ def make_folders(root: Path) -> None:
         (root / folder).mkdir(parents=True, exist_ok=True)
 
 
-def backup(root: Path, run_id: str, files: Iterable[Path]) -> list[Path]:
+def backup(root: Path, run_id: str, files: Mapping[Path, FileState]) -> list[Path]:
     """Move files into `data/backup/RUN/`, compressed, with a manifest of their hashes.
 
-    A file is removed only when its copy is whole and on the disk.
+    A file is removed only when its copy is whole and on the disk, and it is as it was processed.
+
+    Args:
+        root: The project's.
+        run_id: The run's.
+        files: What was processed; one that was written anew since then is left where it is.
 
     Returns:
         The copies.
     """
     folder = root / BACKUP / run_id
     kept, manifest = [], []
-    for path in files:
+    for path, state in files.items():
         folder.mkdir(parents=True, exist_ok=True)
-        copy = _free(folder / f"{path.name}.gz")
+        copy = _free(folder / local_name(f"{path.name}.gz"))
         digest = hashlib.sha256()
         arriving = copy.with_name(f".{copy.name}")
         with path.open("rb") as source, arriving.open("wb") as disk:
@@ -56,13 +61,16 @@ def backup(root: Path, run_id: str, files: Iterable[Path]) -> list[Path]:
                     target.write(block)
             disk.flush()
             os.fsync(disk.fileno())
+        if state_of(path) != state:
+            arriving.unlink()
+            continue
         arriving.rename(copy)
         manifest.append(
             {
                 "file": path.name,
                 "copy": copy.name,
                 "sha256": digest.hexdigest(),
-                "bytes": path.stat().st_size,
+                "bytes": state[0],
             }
         )
         written = folder / ".manifest.json"

@@ -13,6 +13,7 @@ from penstock.flow.attempts import is_transient
 from penstock.flow.connection import NothingToDo
 from penstock.flow.job import Caught, Job
 from penstock.ledger.flows import JobRecord
+from penstock.postgres.encodings import writable
 
 #: A module with `run(job)`, or such a function itself.
 Runnable = Any
@@ -87,11 +88,12 @@ def run_job(run: Callable[[Job], Any], job: Job, number: int, *, strict: bool = 
         record.status = "failed" if record.error else "succeeded"
         job.tally.notes.append(str(nothing))
     except PenstockError as error:
-        record.status, record.error, trace = "failed", error.message, traceback.format_exc()
+        record.status, record.error = "failed", writable(error.message)
+        trace = traceback.format_exc()
         again = is_transient(error)
     except Exception as error:  # noqa: BLE001  a job's own code may raise anything: it is told
         record.status, trace = "failed", traceback.format_exc()
-        record.error = f"{type(error).__name__}: {error}"
+        record.error = writable(f"{type(error).__name__}: {error}")
         again = is_transient(error)
     tally, dropped = job.tally, job.tally.dropped()
     if record.status == "succeeded":
@@ -103,6 +105,7 @@ def run_job(run: Callable[[Job], Any], job: Job, number: int, *, strict: bool = 
         "ignored": sum(one.ignored for one in tally.results),
         "not linked": sum(one.quarantined for one in tally.linked_by),
         "notes": tally.notes,
+        "files": tally.files,
         # For the next run, should this one be killed before it mails them.
         "caught": [
             [load.result.load_id, load.table, one.to] for one in job.caught for load in one.loaded
@@ -137,6 +140,12 @@ def _account(record: JobRecord, job: Job, dropped: dict[str, int], *, strict: bo
     """Every row that was read reached a load, was left out by name, or got lost."""
     lost, samples = job.tally.lost()
     record.dropped = lost + sum(dropped.values())
+    undone = job.tally.undone()
+    if undone and job.cursors.moved():
+        job.tally.notes.append(
+            f"the cursor stays: {undone:,} rows were given to a load that was rolled back, and to "
+            "no other"
+        )
     if not lost:
         return
     rows = "row was" if lost == 1 else "rows were"

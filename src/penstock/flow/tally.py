@@ -12,6 +12,7 @@ from penstock.errors import UsageError
 from penstock.loading.extract import Extract
 from penstock.model.batch import RECORD_BITS, ROW, Malformed, file_of, record_of
 from penstock.model.result import LoadResult
+from penstock.postgres.encodings import writable
 
 #: Rows shown of those that got lost.
 _SAMPLES = 3
@@ -25,6 +26,7 @@ class Tally:
         results: Of the loads, in order.
         linked_by: Of the links, in order.
         notes: What a person should know of the job.
+        files: Whole path, bytes and time of the last change of each file that was read.
     """
 
     def __init__(self) -> None:
@@ -32,10 +34,13 @@ class Tally:
         self.results: list[LoadResult] = []
         self.linked_by: list[LoadResult] = []
         self.notes: list[str] = []
+        self.files: list[tuple[str, int, int]] = []
         self._left_out: dict[str, int] = {}
         self._names: dict[int, str] = {}
         self._read: list[pl.Series] = []
         self._reached: list[pl.Series] = []
+        self._given: list[pl.Series] = []
+        self._undone: list[pl.Series] = []
         self._aggregated: list[pl.Series] = []
         self._dropped: list[tuple[str, pl.Series]] = []
         self._malformed: dict[int, list[Malformed]] = {}
@@ -57,6 +62,7 @@ class Tally:
             self._names[number] = name
         self._inputs = max(self._inputs, found.first + len(found.names))
         self.extracted += found.frame.height + len(found.malformed) + found.filtered
+        self.files += [(writable(path), size, time) for path, size, time in found.files]
         self._read.append(found.frame.get_column(ROW))
         if found.filtered:
             self._left_out["blank"] = self._left_out.get("blank", 0) + found.filtered
@@ -100,12 +106,14 @@ class Tally:
             self._aggregated,
         ]
         lengths, malformed = [len(part) for part in parts], dict(self._malformed)
+        given = len(self._given)
         try:
             yield
         except BaseException:
             for part, length in zip(parts, lengths, strict=True):
                 del part[length:]
             self._malformed = malformed
+            self._undone += self._given[given:]
             raise
 
     def traced(self, frame: pl.DataFrame, where: str) -> pl.DataFrame:
@@ -124,6 +132,7 @@ class Tally:
                 f"is; or drop it, and the rows count as made of all that was read"
             )
         rows = rows.cast(pl.Int64)
+        self._given.append(rows)
         if self._read and not _among(rows, self._read):
             known = rows.is_in(_all(self._read).implode())
             beside = frame.height - rows.filter(known).len()
@@ -136,6 +145,7 @@ class Tally:
     def _aggregate(self, where: str, rows: int) -> None:
         """Book rows that were made of all that was read so far, and have no origin of their own."""
         self.notes.append(f"{where}: aggregated {self.extracted:,} -> {rows:,}")
+        self._given += self._read
         self._aggregated += self._read
 
     def drop(self, rows: pl.Series, because: str) -> None:
@@ -153,6 +163,12 @@ class Tally:
             if new.len() or not named.len():
                 found[because] = found.get(because, 0) + new.len()
         return found
+
+    def undone(self) -> int:
+        """Rows of loads that were rolled back, which no other load took and nobody left out."""
+        booked = [*self._reached, *self._aggregated, *(rows for _, rows in self._dropped)]
+        rows = _all([one for one in self._undone if not _among(one, booked)])
+        return rows.filter(~rows.is_in(_all(booked).implode())).len() if rows.len() else 0
 
     def lost(self) -> tuple[int, list[str]]:
         """Rows that were read and reached nothing; how many, and where the first ones stood."""

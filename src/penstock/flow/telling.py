@@ -11,6 +11,7 @@ import psycopg
 
 from penstock.alerts.mails import Failure, JobLine, Refused, write_failure, write_refused
 from penstock.connectors.smtp import Smtp
+from penstock.errors import ConnectorError
 from penstock.flow.catching import ErrorFile
 from penstock.flow.housekeeping import CORRECTIONS
 from penstock.flow.running import JobResult
@@ -40,13 +41,24 @@ class Telling:
         self._run = run
         self._env = env
 
-    def refused(self, files: Sequence[ErrorFile], to: str | None = None) -> None:
-        """One mail to each of those who are told; a row that was mailed is not mailed again."""
+    def refused(self, files: Sequence[ErrorFile], to: str | None = None) -> list[str]:
+        """One mail to each of those who are told; a row that was mailed is not mailed again.
+
+        Returns:
+            Why others are told than was said: an address is wrong. The rows are not kept from
+            people, nor the flow from going on, because of that.
+        """
         if self._mailer is None:
-            return
+            return []
         by_reader: dict[tuple[str, ...], list[ErrorFile]] = {}
+        wrong: dict[str, None] = {}
         for one in files:
-            by_reader.setdefault(self._mailer.recipients(to or one.to), []).append(one)
+            try:
+                readers = self._mailer.recipients(to or one.to)
+            except ConnectorError as error:
+                readers = self._mailer.recipients()
+                wrong[f"{error.message}: {', '.join(readers)} are told instead"] = None
+            by_reader.setdefault(readers, []).append(one)
         for readers, theirs in by_reader.items():
             rows = sum(one.rows for one in theirs)
             noun = "row" if rows == 1 else "rows"
@@ -61,6 +73,7 @@ class Telling:
             write_refused(message, self._run.flow, self._env.name, parts, str(CORRECTIONS))
             ids = [number for one in theirs for number in one.ids]
             outbox.put(self._ledger, self._run.run_id, "rejects", message, ids)
+        return list(wrong)
 
     def failure(self, cause: str, results: Sequence[JobResult]) -> None:
         """Tell a failed run; the same problem only once, then at most daily."""

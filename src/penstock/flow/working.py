@@ -91,7 +91,7 @@ class Work:
         connection = self.books.connection()
         with connection.transaction():
             flows.finish_job(connection, self.run, result.record)
-            if not result.failed and not self.dry_run:
+            if not result.failed and not self.dry_run and not job.tally.undone():
                 for cursor, value in cursors.moved().items():
                     flows.move_cursor(connection, self.run, cursor, value)
         return result

@@ -204,6 +204,12 @@ def done_jobs(connection: psycopg.Connection[Any], flow: str, run_id: str) -> di
     return dict(connection.execute(_SQL["done_jobs"], {"run_id": found[0][0]}).fetchall())
 
 
+def details_of(connection: psycopg.Connection[Any], run_id: str, job: str) -> list[dict[str, Any]]:
+    """What a run has noted of a job that it has done; of each, where it has several of the name."""
+    found = connection.execute(_SQL["details_of"], {"run_id": run_id, "job": job})
+    return [details or {} for (details,) in found]
+
+
 def last_success(connection: psycopg.Connection[Any], flow: str) -> datetime | None:
     """When the flow succeeded last."""
     row = connection.execute(_SQL["last_success"], {"flow": flow}).fetchone()

@@ -16,6 +16,8 @@ from penstock.postgres.queries import queries
 
 _SQL = queries("penstock.ledger.sql", "flows.sql")
 _ERROR_LENGTH = 1000
+#: Codes of errors by which other mails need not fare as this one did.
+_OF_ONE_MAIL = ("smtp", "recipients")
 #: Days of runs whose refused rows are still told by a later one.
 _LOOKED_BACK = 30
 
@@ -62,7 +64,7 @@ def put(
         message: With recipients and a Message-ID, which stays the same however often it is sent.
         rejects: Those that it tells.
     """
-    recipients = [part.strip() for part in str(message["To"]).split(",")]
+    recipients = [str(one) for one in message["To"].addresses]
     with connection.transaction():
         connection.execute(
             _SQL["put_mail"],
@@ -98,33 +100,43 @@ def modes_of(connection: psycopg.Connection[Any], rejects: Sequence[int]) -> set
 
 
 def send_due(
-    connection: psycopg.Connection[Any], send: Callable[[bytes], None]
+    connection: psycopg.Connection[Any], send: Callable[[bytes, Sequence[str]], Sequence[str]]
 ) -> tuple[int, list[str]]:
     """Send what is due; what cannot be sent waits for the next time.
 
+    Each mail is booked at once: a kill repeats at most the one that is on its way, and who has one
+    does not get it again because another reader's address is wrong.
+
     Args:
         connection: In autocommit.
-        send: Sends a message's bytes; raises PenstockError where that fails.
+        send: Sends a message's bytes to these recipients; gives those who were refused, where
+            others have it, and raises PenstockError where nobody has.
 
     Returns:
         Mails sent, and why others were not.
     """
-    sent, problems = 0, []
-    while True:
+    sent, problems, stop = 0, list[str](), False
+    while not stop:
         with connection.transaction():
-            due = connection.execute(_SQL["due_mails"]).fetchall()
-            for mail_id, message, _ in due:
-                try:
-                    send(bytes(message))
-                except PenstockError as error:
-                    problems.append(error.message)
-                    said = holdable(connection, error.message)[:_ERROR_LENGTH]
-                    connection.execute(_SQL["not_sent"], {"mail_id": mail_id, "error": said})
-                else:
-                    connection.execute(_SQL["sent"], {"mail_id": mail_id})
-                    sent += 1
-        if not due or problems:
-            return sent, problems
+            due = connection.execute(_SQL["due_mail"]).fetchone()
+            if due is None:
+                break
+            mail_id, message, recipients = due
+            refused: Sequence[str] = recipients
+            try:
+                refused = send(bytes(message), recipients)
+                problem = f"{', '.join(refused)} refused; the others have it" if refused else ""
+            except PenstockError as error:
+                problem, stop = error.message, error.code not in _OF_ONE_MAIL
+            if problem:
+                problems.append(problem)
+                said = holdable(connection, problem)[:_ERROR_LENGTH]
+                more = {"error": said, "recipients": list(refused)}
+                connection.execute(_SQL["not_sent"], {"mail_id": mail_id, **more})
+            else:
+                connection.execute(_SQL["sent"], {"mail_id": mail_id})
+                sent += 1
+    return sent, problems
 
 
 def open_incident(

@@ -26,7 +26,8 @@ class Extract:
         first: The number of the first input.
         malformed: Records that could not be split into fields; each is refused by the load.
         filtered: Wholly blank records.
-        files: Name, sha256 and bytes of each stored input.
+        files: Whole path, bytes and time of the last change (in ns) of files in a folder of this
+            machine, as they were before they were read.
     """
 
     frame: pl.DataFrame
@@ -34,7 +35,7 @@ class Extract:
     first: int = 0
     malformed: tuple[Malformed, ...] = ()
     filtered: int = 0
-    files: tuple[tuple[str, str, int], ...] = ()
+    files: tuple[tuple[str, int, int], ...] = ()
 
 
 def extract(
@@ -84,7 +85,6 @@ def extract(
         first=first,
         malformed=tuple(malformed),
         filtered=filtered,
-        files=tuple((one.name, one.sha256(), one.size) for one in inputs if one.stored),
     )
 
 

@@ -95,7 +95,16 @@ def named_encoding(name: str) -> Encoding | None:
     return None if codec is None else Encoding(name, codec, codec)
 
 
+def writable(text: str) -> str:
+    r"""The text without what no database and no terminal takes.
+
+    NUL becomes `\x00`; half a character, as in the name of a file that is no text, `\udce9`.
+    """
+    return text.replace("\0", r"\x00").encode("utf-8", "backslashreplace").decode()
+
+
 def holdable(connection: psycopg.Connection[Any], text: str) -> str:
     r"""The text with `\u20ac` for each character that the database's encoding does not have."""
+    text = writable(text)
     encoding = encoding_of(connection)
     return text if encoding is None else encoding.shown(text)

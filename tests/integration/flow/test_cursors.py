@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
 from penstock import Etl, Job
+from penstock.errors import PenstockError
 from penstock.project.environment import choose
 from tests.fixtures.postgres import Database
 
@@ -151,3 +154,41 @@ def test_with_its_load_it_stays_when_that_is_rolled_back(
     assert shop.run(**spoil(shop)) == code
     assert shop.reads == [["Ann", "Bob"]]
     assert shop.cursor() is None
+
+
+def _fails(job: Job, rows: pl.DataFrame, more: dict[str, Any]) -> None:
+    warehouse = job.connect("warehouse")
+    with pytest.raises(PenstockError, match="every row was refused"):
+        warehouse.load(rows.with_columns(name=pl.lit(None)), "accounts", mode="upsert", **more)
+
+
+def _in_a_unit(job: Job, rows: pl.DataFrame, more: dict[str, Any]) -> None:
+    warehouse = job.connect("warehouse")
+    with suppress(ArithmeticError), warehouse.unit():
+        warehouse.load(rows, "accounts", mode="upsert", **more)
+        raise ArithmeticError("the wheel came off")
+
+
+@pytest.mark.parametrize("attempt", [_fails, _in_a_unit])
+@pytest.mark.parametrize("along", [True, False])
+def test_it_stays_when_a_job_goes_on_after_a_load_that_was_rolled_back(
+    shop: Shop, attempt: Callable[..., None], along: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    again: list[bool] = []
+
+    def accounts(job: Job) -> None:
+        warehouse = job.connect("warehouse")
+        since = job.cursor("accounts", column="changed", initial="-infinity")
+        query = "select id, name, changed from erp.accounts where changed > :since"
+        rows = warehouse.read(query, since=since)
+        more: dict[str, Any] = {"moves": since} if along else {}
+        attempt(job, rows.drop("changed"), more)
+        if again:  # it has a second way to load them
+            warehouse.load(rows.drop("changed"), "accounts", mode="upsert", **more)
+
+    monkeypatch.setattr(shop, "accounts", accounts)
+    assert shop.run() == 0
+    assert shop.cursor() is None, "its rows are in no table"
+    again.append(True)
+    assert shop.run() == 0
+    assert shop.cursor() == LAST

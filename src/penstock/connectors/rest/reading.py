@@ -79,7 +79,7 @@ def read(
         return None
     more = {"json_path": module.records} if module.records else {}
     options = options_from(format="json", columns=list(keys), **more)
-    return replace(extract(paths, options, spool, first=first), names=tuple(names), files=())
+    return replace(extract(paths, options, spool, first=first), names=tuple(names))
 
 
 def pages(transport: Transport, module: Module, params: Mapping[str, Any]) -> Iterator[Page]:

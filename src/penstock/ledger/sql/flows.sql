@@ -83,6 +83,10 @@ select job, coalesce(details->>'done_by', run_id::text) from penstock.jobs
 where run_id = %(run_id)s and details->>'dry_run' is null
   and (status = 'succeeded' or details->>'done_by' is not null);
 
+-- name: details_of
+select details from penstock.jobs
+where run_id = %(run_id)s and job = %(job)s and status = 'succeeded';
+
 -- name: last_success
 select max(finished_at) from penstock.runs
 where kind = 'flow' and command = %(flow)s and status = 'succeeded';
@@ -148,20 +152,20 @@ where r.reject_id = any (%(ids)s::bigint[]) and r.status = 'waiting';
 insert into penstock.outbox (mail_id, run_id, kind, subject, recipients, message)
 values (%(mail_id)s, %(run_id)s, %(kind)s, %(subject)s, %(recipients)s, %(message)s);
 
--- name: due_mails
--- What waits to be sent, for one session at a time.
-select mail_id::text, message, attempts from penstock.outbox
+-- name: due_mail
+-- The oldest that waits to be sent, for one session at a time.
+select mail_id::text, message, recipients from penstock.outbox
 where sent_at is null and next_try <= clock_timestamp()
-order by created_at for update skip locked limit 50;
+order by created_at for update skip locked limit 1;
 
 -- name: sent
 update penstock.outbox set sent_at = clock_timestamp(), attempts = attempts + 1, error = null
 where mail_id = %(mail_id)s;
 
 -- name: not_sent
--- Tried again after 1, 2, 4 ... minutes, at most an hour apart.
+-- Tried again after 1, 2, 4 ... minutes, at most an hour apart, for those who do not have it yet.
 update penstock.outbox
-set attempts = attempts + 1, error = %(error)s,
+set attempts = attempts + 1, error = %(error)s, recipients = %(recipients)s,
     next_try = clock_timestamp() + least(interval '1 hour', interval '1 minute' * 2 ^ attempts)
 where mail_id = %(mail_id)s;
 

@@ -19,6 +19,7 @@ from penstock.loading.inputs.protocol import Origin
 from penstock.model.batch import Batch
 from penstock.model.options import CsvOptions, FixedOptions
 from penstock.model.table import Column
+from penstock.postgres.encodings import writable
 
 _JSON = ("json", "jsonb")
 _DECIMAL = ("int2", "int4", "int8", "numeric")
@@ -36,7 +37,7 @@ class StoredInput(ABC):
     """
 
     def __init__(self, where: Where, file: int, name: str = "") -> None:
-        self.name = name or str(where)
+        self.name = writable(name or str(where))
         self.where = where
         self.file = file
         self.size = where.size if isinstance(where, Member) else where.stat().st_size
