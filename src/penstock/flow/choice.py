@@ -24,6 +24,11 @@ class Choice:
     done: Mapping[str, str] = field(default_factory=dict)
     _met: bool = field(init=False, default=False)
 
+    @property
+    def leaves_out(self) -> bool:
+        """True where jobs may be left undone: how they would have fared nobody knows."""
+        return self.only is not None or self.first is not None
+
     def why_not(self, job: str) -> str:
         """Why the next job of the flow is left out; empty where it is run."""
         self._met = self._met or self.first in (None, job)

@@ -186,12 +186,15 @@ class Etl:
         self._started()
         self._tell(files, to)
 
-    def backup(self, pattern: str = "*") -> list[Path]:
-        """Move what lies in `data/import` into `data/backup/RUN/`, compressed, with hashes.
+    def backup(self, pattern: str | None = None) -> list[Path]:
+        """Move what jobs have read from `data/import` into `data/backup/RUN/`, compressed.
 
-        Nothing is moved where a job failed: the next run finds it again. What came after the first
-        job began stays, unless a job has read it as it is; where jobs were left out, so does
-        what no job has read.
+        Nothing is moved where a job failed: the next run finds it again. What no job has read
+        stays, and is named.
+
+        Args:
+            pattern: Files that jobs read by code of their own, such as `*.xml`: those go too that
+                were there before the first job began, unless jobs were left out.
         """
         self._started()
         if self.dry_run or any(one.failed for one in self._results):
@@ -222,7 +225,7 @@ class Etl:
         if failed:
             cause = f"{failed[0].record.job}: {failed[0].record.error}"
             mails.failure(cause, self._results)
-        elif not self.dry_run:
+        elif not self.dry_run and not self._choice.leaves_out:
             mails.recovered()
         for problem in mails.send():
             self.say(f"warning: a mail waits in the outbox: {problem}")

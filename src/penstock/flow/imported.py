@@ -45,16 +45,23 @@ class Imported:
         files = details.get("files", ())
         self._read |= {(writable(path), size, modified) for path, size, modified in files}
 
-    def done(self, pattern: str) -> tuple[dict[Path, FileState], Sequence[Path]]:
-        """The files of a pattern that may go, as they were judged; and those that stay."""
+    def done(self, pattern: str | None) -> tuple[dict[Path, FileState], Sequence[Path]]:
+        """The files that may go, as they were judged, and those that stay.
+
+        Args:
+            pattern: Which go unread, if they were there before the first job; None: none of them.
+        """
         self.begin()
-        found = _states(sorted(self._folder.glob(pattern)))
-        gone = {path: state for path, state in found.items() if self._is_done(path, state)}
+        found = _states(sorted(self._folder.iterdir()))
+        own = {} if pattern is None else _states(self._folder.glob(pattern))
+        gone = {path: state for path, state in found.items() if self._is_done(path, state, own)}
         return gone, [path for path in found if path not in gone]
 
-    def _is_done(self, path: Path, state: FileState) -> bool:
+    def _is_done(self, path: Path, state: FileState, own: Mapping[Path, FileState]) -> bool:
+        if (writable(str(path.resolve())), *state) in self._read:
+            return True
         known = {} if self._there is None or self.partial else self._there
-        return known.get(path) == state or (writable(str(path.resolve())), *state) in self._read
+        return path in own and known.get(path) == state
 
 
 def _states(paths: Iterable[Path]) -> dict[Path, FileState]:

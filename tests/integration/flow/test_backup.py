@@ -219,3 +219,16 @@ def test_an_error_that_is_no_text_is_booked_and_told(folder: FlowFolder, mailbox
     assert folder.rows("select status from penstock.runs where kind = 'flow'") == [("failed",)]
     (mail,) = mailbox.messages
     assert r"caf\udce9.csv, a\x00b" in str(mail["Subject"])
+
+
+def test_a_file_that_no_job_asks_for_stays_unless_it_is_named(folder: FlowFolder) -> None:
+    folder.drop("Customers.csv", "id,name\n3,Cy\n")
+    folder.drop("prices.xml", "<prices/>")
+    said = loaded(folder)
+    assert waiting(folder) == ["Customers.csv"]
+    assert "no job has read what stays in data/import: Customers.csv, prices.xml" in said
+
+    folder.main(STEPS.replace("backup()", "backup('*.xml')"), jobs="customers, offers")
+    loaded(folder)
+    assert not (folder.path / "data/import/prices.xml").exists()
+    assert waiting(folder) == ["Customers.csv"]

@@ -159,6 +159,24 @@ def test_the_same_failure_is_told_once_and_its_end_is_told(
     ]
 
 
+def test_a_run_that_leaves_jobs_out_does_not_tell_that_they_work_again(
+    project: Project, mailbox: Mailbox, tmp_path: Path
+) -> None:
+    drop(tmp_path, "customers.csv", "id,name\n1,Ann\n")
+    etl = project()
+    etl.start()
+    etl.run(customers)
+    etl.run(fails)
+    etl.end()
+    assert len(mailbox.messages) == 1
+    part = project(chosen=frozenset({"customers"}))
+    part.start()
+    part.run(customers)
+    part.run(fails)
+    assert part.end() == 0
+    assert len(mailbox.messages) == 1
+
+
 def test_a_mail_server_that_is_down_stops_nothing_and_the_mail_goes_later(
     project: Project, database: Database, mailbox: Mailbox, tmp_path: Path
 ) -> None:
