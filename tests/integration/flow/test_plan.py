@@ -138,6 +138,12 @@ def test_penstock_run_shows_the_plan(folder: FlowFolder) -> None:
         ),
         (["--from", "offer"], "--from: this flow has no job 'offer', did you mean offers?"),
         (["--plan", "--from", "zzz"], "--from: this flow has no job 'zzz'\nIts jobs: customers,"),
+        (
+            ["--from", "prices", "--only", "offers"],
+            "--from prices --only offers: nothing is left to run, as offers comes before prices. "
+            "From prices on: prices, here",
+        ),
+        (["--plan", "--from", "offers", "--only", "customers"], "nothing is left to run"),
         (["--json"], "--json belongs to --plan"),
         (["--plan", "--resume", "1"], "leave --resume out"),
         (
