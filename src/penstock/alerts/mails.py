@@ -12,6 +12,8 @@ from pathlib import Path
 
 #: Bytes of an attachment at the most; a larger one is named instead.
 MOST = 5_000_000
+#: Reasons of a table that a mail tells; of the others it says how many they are.
+_REASONS = 5
 _XLSX = ("application", "vnd.openxmlformats-officedocument.spreadsheetml.sheet")
 #: Columns of numbers.
 _COUNTS = ("Rows", "Read", "Loaded", "Refused")
@@ -107,7 +109,7 @@ class Refused:
         job: Which job.
         table: Which table refused them.
         rows: How many.
-        reasons: The commonest reasons, each with how often.
+        reasons: The reasons, commonest first, each with how often; all of them.
         path: The file that holds them.
     """
 
@@ -147,7 +149,8 @@ def write_refused(
     rows: list[tuple[str, ...]] = []
     for one in refused:
         rows.append((_place(one),))
-        rows += [(f"{times:,}", reason) for reason, times in one.reasons]
+        rows += [(f"{times:,}", reason) for reason, times in one.reasons[:_REASONS]]
+        rows += [("", _others(one))] if len(one.reasons) > _REASONS else []
     _write(message, f"{flow} ({environment})", facts, ("Rows", "Reason"), rows)
     for one in refused:
         if one.path not in large:
@@ -155,6 +158,16 @@ def write_refused(
             message.add_attachment(
                 one.path.read_bytes(), maintype=kind, subtype=sub, filename=one.path.name
             )
+
+
+def _others(one: Refused) -> str:
+    """What a mail does not tell of the reasons; a row with several is counted for each."""
+    rest = one.reasons[_REASONS:]
+    reasons = "1 other reason" if len(rest) == 1 else f"{len(rest):,} other reasons"
+    if sum(times for _, times in one.reasons) != one.rows:
+        return f"and {reasons}"
+    rows = sum(times for _, times in rest)
+    return f"and {rows:,} more {'row' if rows == 1 else 'rows'}, for {reasons}"
 
 
 def _times(count: int) -> str:

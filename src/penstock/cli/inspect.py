@@ -90,10 +90,7 @@ def as_object(inspection: Inspection) -> dict[str, Any]:
     """The inspection as `--json` gives it."""
     found = asdict(inspection)
     for reason in found["reasons"]:
-        reason["samples"] = [
-            dict(zip(("file", "line", "value", "reason"), sample, strict=True))
-            for sample in reason["samples"]
-        ]
+        reason["samples"] = [sample._asdict() for sample in reason["samples"]]
     return found
 
 

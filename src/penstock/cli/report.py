@@ -13,7 +13,7 @@ from rich.text import Text
 
 from penstock.cli.answer import console, plain
 from penstock.cli.connected import changes_text
-from penstock.model.result import REJECTS, LoadResult, ReasonCount
+from penstock.model.result import LoadResult, ReasonCount, Sample
 
 #: The counts of the equation in its order, and how they look.
 _COUNTS = {
@@ -73,10 +73,7 @@ def _reason_object(reason: ReasonCount) -> dict[str, Any]:
         "column": reason.column,
         "code": reason.code,
         "rows": reason.rows,
-        "samples": [
-            {"file": file, "line": line, "value": value, "reason": text}
-            for file, line, value, text in reason.samples
-        ],
+        "samples": [sample._asdict() for sample in reason.samples],
     }
 
 
@@ -142,22 +139,21 @@ def _balance(result: LoadResult) -> Text:
 def reason_lines(reason: ReasonCount) -> Iterator[tuple[int, Text]]:
     """One reason why rows are refused, with its samples: lines with their indentation."""
     where = plain(reason.column) or "whole row"
-    text = plain(reason.samples[0][3]) if reason.samples else ""
+    text = plain(reason.samples[0].reason) if reason.samples else ""
     rows = "1 row" if reason.rows == 1 else f"{reason.rows:,} rows"
     yield 2, Text.assemble((where, "bold yellow"), f" {reason.code}, {rows}: ", text)
-    for file, line, value, why in reason.samples:
-        place = f"{plain(file)} line {line:,}" if line else plain(file)
-        if file == REJECTS:
-            place = f"reject #{line}"
-        told = place if value is None else f"{place}: {_short(value)}"
-        same = _shape(why, value) == _shape(reason.samples[0][3], reason.samples[0][2])
-        yield 6, Text(told if same else f"{told}: {plain(why)}", "dim")
+    for sample in reason.samples:
+        place = plain(sample.place)
+        told = place if sample.value is None else f"{place}: {_short(sample.value)}"
+        same = _shape(sample) == _shape(reason.samples[0])
+        yield 6, Text(told if same else f"{told}: {plain(sample.reason)}", "dim")
     if reason.rows > len(reason.samples) > 0:
         yield 6, Text(f"and {reason.rows - len(reason.samples):,} more", "dim")
 
 
-def _shape(reason: str, value: str | None) -> str:
+def _shape(sample: Sample) -> str:
     """A reason without the value that it is about."""
+    reason, value = sample.reason, sample.value
     return _QUOTED.sub("", reason.replace(value, "") if value else reason)
 
 

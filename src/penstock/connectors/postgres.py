@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,8 @@ _ADVICE = {
     "3D000": "Check the name of the database.",
     "42501": "Give the role the right, as the owner: see penstock roles.",
 }
+#: How libpq names the server that it did not reach, and why.
+_AT = re.compile(r'connection to server at "([^"]+)"(?: \([^)]*\))?, port (\d+) failed: (.+)')
 #: What to do about a query that was refused.
 _OF_QUERIES = {
     "25006": "A source is read in a READ ONLY transaction: the query must not write.",
@@ -237,9 +240,7 @@ class Postgres:
         return ConnectorError(f"{self.name}: {said}", code=code, advice=advice)
 
     def _told(self, error: psycopg.Error) -> ConnectorError:
-        said = str(error).strip().splitlines()
-        code = error.sqlstate or ""
-        text = said[-1].strip() if said else type(error).__name__
+        code, text = error.sqlstate or "", _said(error)
         if "certificate" in text.lower():
             return ConnectorError(
                 f"{self.name}: {text}",
@@ -252,6 +253,20 @@ class Postgres:
         return ConnectorError(
             f"{self.name}: {text}", code=code or "connect", advice="Check host, port and firewall."
         )
+
+
+def _said(error: psycopg.Error) -> str:
+    """The last of what libpq says that is no question, with the server first."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    said = [line for line in lines if line and not line.startswith("Is the server running")]
+    if not said:
+        return type(error).__name__
+    found = _AT.search(said[-1])
+    if found is None:
+        return said[-1]
+    host, port, why = found.groups()
+    where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return f"{where} {'refused the connection' if why == 'Connection refused' else why}"
 
 
 def _sslmode(host: str) -> str:

@@ -16,9 +16,9 @@ from penstock.flow.kept import Kept
 from penstock.flow.running import JobResult
 from penstock.ledger.flows import FlowRun, JobRecord
 from penstock.ledger.outbox import is_booked, not_mailed, not_told
-from penstock.ledger.quarantine import Selection
+from penstock.ledger.quarantine import Selection, reasons
 from penstock.loading.export import export_rejects
-from penstock.model.result import LoadResult
+from penstock.model.result import LoadResult, ReasonCount
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class ErrorFile:
         table: Which table refused them.
         to: Who is told: a list's name, an address or several; None: the project's usual ones.
         ids: The rejects, in the ledger.
-        reasons: The commonest reasons, each with how often.
+        reasons: The reasons, commonest first, each with how many rows.
     """
 
     path: Path
@@ -97,7 +97,7 @@ def catch(
                     table=table,
                     to=caught.to,
                     ids=tuple(ids),
-                    reasons=reasons_of([reason for one in loads for reason in one.reasons]),
+                    reasons=_reasons(connection, ids),
                 )
             )
     return files
@@ -156,9 +156,27 @@ def _path(root: Path, stem: str) -> Path:
     return path
 
 
-def reasons_of(found: Sequence[Any]) -> tuple[tuple[str, int], ...]:
-    """The commonest reasons of a load, in words, each with how often."""
+def _reasons(
+    connection: psycopg.Connection[Any], ids: Sequence[int]
+) -> tuple[tuple[str, int], ...]:
+    """Why these rejects were refused, in words, commonest first, each with how many rows."""
+    told = []
+    for one, rows in reasons(connection, Selection(ids=tuple(ids))):
+        said = f"{one.columns[0] or 'the row'}: {one.reasons[0]}"
+        if one.awaits_parent and rows == 1:
+            said += " (it waits for its parent; it is tried again by itself)"
+        elif one.awaits_parent:
+            said += " (they wait for their parents; they are tried again by themselves)"
+        told.append((said, rows))
+    return tuple(told)
+
+
+def reasons_of(found: Sequence[ReasonCount]) -> tuple[tuple[str, int], ...]:
+    """The reasons of a load, in words, commonest first, each with how often."""
     return tuple(
-        (f"{one.column or 'the row'}: {one.samples[0][3] if one.samples else one.code}", one.rows)
-        for one in found[:5]
+        (
+            f"{one.column or 'the row'}: {one.samples[0].reason if one.samples else one.code}",
+            one.rows,
+        )
+        for one in sorted(found, key=lambda one: -one.rows)
     )

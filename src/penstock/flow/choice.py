@@ -42,13 +42,16 @@ class Choice:
         """Hold the names against those of the flow.
 
         Raises:
-            UsageError: There is no such job; the nearest one is named.
+            UsageError: There is no such job, where the nearest one is named; or both options
+                together leave none.
         """
-        there = list(dict.fromkeys(jobs))
+        steps = list(jobs)
+        there = list(dict.fromkeys(steps))
         wanted = [("--only", name) for name in sorted(self.only or ())]
         wanted += [("--from", self.first)] if self.first is not None else []
         unknown = [(option, name) for option, name in wanted if name not in there]
         if not unknown:
+            self._check_some(steps)
             return
         lines = []
         for option, name in unknown:
@@ -56,3 +59,16 @@ class Choice:
             meant = f", did you mean {near[0]}?" if near else ""
             lines.append(f"{option}: this flow has no job {name!r}{meant}")
         raise UsageError("\n".join([*lines, f"Its jobs: {', '.join(there) or 'none'}"]))
+
+    def _check_some(self, steps: list[str]) -> None:
+        """A job that --only names comes at or after the one that --from names."""
+        if self.only is None or self.first is None:
+            return
+        left = list(dict.fromkeys(steps[steps.index(self.first) :]))
+        if self.only.isdisjoint(left):
+            names = ", ".join(sorted(self.only))
+            verb = "comes" if len(self.only) == 1 else "come"
+            raise UsageError(
+                f"--from {self.first} --only {names}: nothing is left to run, as {names} {verb} "
+                f"before {self.first}. From {self.first} on: {', '.join(left)}"
+            )

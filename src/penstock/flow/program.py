@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import getpass
 import json
+import os
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -22,6 +23,8 @@ from penstock.project.keys import ProjectKey
 
 #: What a shell says of a program that Ctrl-C ended.
 _INTERRUPTED = 130
+#: What a shell says of a program that wrote into a pipe which nobody reads any more.
+_NOT_READ = 141
 
 
 class Program(Protocol):
@@ -129,10 +132,14 @@ def _show_plan(
     if given.resume is not None:
         raise UsageError("--plan asks no ledger: leave --resume out")
     planned = _planned(flow, env, main, given)
-    if given.as_json:
-        print(json.dumps(planned.shown(), indent=2))  # noqa: T201
-    else:
-        print("\n".join(planned.lines()))  # noqa: T201
+    shown = planned.shown()
+    text = json.dumps(shown, indent=2) if given.as_json else "\n".join(planned.lines())
+    try:
+        print(text, flush=True)  # noqa: T201
+    except BrokenPipeError:  # who reads it, such as `head`, has seen enough
+        # Otherwise Python tries again when it ends, and fails in its own words.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _NOT_READ
     return 0
 
 

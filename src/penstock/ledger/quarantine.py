@@ -236,6 +236,22 @@ def counts(
     return found
 
 
+def reasons(
+    connection: psycopg.Connection[Any], selection: Selection
+) -> list[tuple[StoredReject, int]]:
+    """Why the rejects that are meant were refused, commonest first, each by its first fault.
+
+    A reject stands for all with the same column and code that wait for their parents as it does;
+    beside it how many they are. The numbers add up to that of the rejects.
+    """
+    query = _selected("reasons", "reasons_grouped")
+    rows = connection.execute(query, selection.parameters()).fetchall()
+    first = {
+        one.reject_id: one for one in find(connection, Selection(ids=tuple(row[3] for row in rows)))
+    }
+    return [(first[row[3]], row[4]) for row in rows]
+
+
 def number(connection: psycopg.Connection[Any], selection: Selection) -> int:
     """How many rejects are meant."""
     row = connection.execute(_selected("number"), selection.parameters()).fetchone()

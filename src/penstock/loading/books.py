@@ -122,10 +122,10 @@ class TableBooks:
         reasons = self.spool.reasons()
         lines = []
         for reason in reasons[:_REASONS]:
-            where, line, _, text = reason.samples[0]
+            first = reason.samples[0]
             rows = "1 row" if reason.rows == 1 else f"{reason.rows:,} rows"
-            lines.append(f"\n  {reason.column or 'whole row'} {reason.code}, {rows}: {text}")
-            lines.append(f" ({where} line {line})")
+            lines.append(f"\n  {reason.column or 'whole row'} {reason.code}, {rows}: ")
+            lines.append(f"{first.reason} ({first.place})")
         more = len(reasons) - _REASONS
         return "".join(lines) + (f"\n  and {more} more reasons" if more > 0 else "")
 

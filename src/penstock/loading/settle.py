@@ -15,6 +15,7 @@ from typing import Any
 from penstock.errors import SourceError
 from penstock.formats.csv.header import CANDIDATES
 from penstock.formats.csv.reader import CsvReader
+from penstock.loading.evidence import Evidence, evidence_of
 from penstock.loading.inputs import CsvInput, Input, inputs_of
 from penstock.loading.profile.facts import Profile
 from penstock.loading.profile.reading import profile
@@ -24,7 +25,7 @@ from penstock.model.options import LoadOptions
 #: Encodings that are tried where a file is not UTF-8; the last one reads any bytes.
 _LIKELY = ("cp1252", "latin-1")
 #: How the refusal of such a line ends, which was done here.
-_ADVICE = "; declare it"
+_ADVICE = "; if the whole file is"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,15 +74,48 @@ def settle(
         if isinstance(first, SourceError):
             raise first
         return first
+    evidence = evidence_of(inputs_of(source, options, spool), options.csv.max_record_bytes)
+    if evidence.is_utf8:
+        return _still_utf8(first, why, evidence)
     for name in _LIKELY:
         csv = replace(options.csv, encoding=name)
         found = _try(source, replace(options, csv=csv), spool, known)
         if isinstance(found, Settled) and not _not_utf8(found):
             said = f"likely, as it is not UTF-8: {why.split(_ADVICE)[0]}"
-            return replace(found, encoding_because=said)
+            problems = (*found.problems, *_mixed(evidence, name))
+            return replace(found, encoding_because=said, problems=problems)
     if isinstance(first, SourceError):
         raise first
     return first
+
+
+def _still_utf8(first: Settled | SourceError, why: str, evidence: Evidence) -> Settled:
+    """UTF-8 in which some records are wrong: they are refused, the others are read as they are.
+
+    Raises:
+        SourceError: What is wrong is needed to read the rest, such as the header.
+    """
+    if isinstance(first, SourceError):
+        said = str(first).split(_ADVICE)[0].rstrip(".")
+        raise SourceError(
+            f"{said}. The rest of the file is UTF-8 ({evidence.utf8:,} lines show it): correct "
+            "the bytes, another encoding would damage the rest.",
+            code="encoding",
+        )
+    count = first.profile.malformed["encoding"][0]
+    where = why.split(" of the record is not")[0]
+    are = f"{count:,} {'record is' if count == 1 else 'records are'} not"
+    return replace(first, encoding_because=f"{evidence.utf8:,} lines show it; {are}: {where}")
+
+
+def _mixed(evidence: Evidence, name: str) -> list[str]:
+    if not evidence.utf8:
+        return []
+    lines = f"{evidence.utf8:,} {'line' if evidence.utf8 == 1 else 'lines'}"
+    return [
+        f"{lines} could also be UTF-8, such as {evidence.first}, and {evidence.wrong:,} could not: "
+        f"as {name} look whether they are read right"
+    ]
 
 
 def _not_utf8(found: Settled | SourceError) -> str:

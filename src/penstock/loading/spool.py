@@ -13,7 +13,7 @@ from typing import IO
 import polars as pl
 
 from penstock.model.batch import LINE, ROW, Malformed
-from penstock.model.result import ReasonCount
+from penstock.model.result import ReasonCount, Sample
 
 #: Bytes of refused rows kept in memory.
 _IN_MEMORY = 16 << 20
@@ -54,7 +54,7 @@ class Spool:
         self._bytes = 0
         self._files: list[IO[bytes]] = []
         self._counts: dict[tuple[str, str], int] = {}
-        self._samples: dict[tuple[str, str], list[tuple[str, int, str | None, str]]] = {}
+        self._samples: dict[tuple[str, str], list[Sample]] = {}
 
     def add(self, frame: pl.DataFrame) -> None:
         """Add rows of `SCHEMA`."""
@@ -160,4 +160,4 @@ class Spool:
             samples = self._samples.setdefault(key, [])
             for row in group.head(_SAMPLES - len(samples)).iter_rows(named=True):
                 name, record = self._origin(row[ROW])
-                samples.append((name, row[LINE] or record, row["bad"], row["reasons"]))
+                samples.append(Sample(name, row[LINE], row["bad"], row["reasons"], record))

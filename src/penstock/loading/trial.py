@@ -15,7 +15,7 @@ from penstock.loading.types.typed import to_text
 from penstock.loading.validate import Validator
 from penstock.model.batch import LINE, ROW, Malformed, record_of
 from penstock.model.options import Grammar
-from penstock.model.result import ReasonCount
+from penstock.model.result import ReasonCount, Sample
 from penstock.model.table import Column
 
 #: Rows that are shown as they would load.
@@ -23,7 +23,6 @@ FIRST_ROWS = 5
 _SAMPLES = 2
 #: Zeros at the end of a time's fraction, which tell nothing.
 _NOUGHTS = r"^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d*[1-9])?)\.?0+"
-_Sample = tuple[str, int, str | None, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,9 +44,9 @@ class Trial:
 class _Counts:
     refused: int = 0
     rows: dict[tuple[str, str], int] = field(default_factory=dict)
-    samples: dict[tuple[str, str], list[_Sample]] = field(default_factory=dict)
+    samples: dict[tuple[str, str], list[Sample]] = field(default_factory=dict)
 
-    def add(self, column: str, code: str, times: int, samples: Sequence[_Sample]) -> None:
+    def add(self, column: str, code: str, times: int, samples: Sequence[Sample]) -> None:
         key = (column, code)
         self.rows[key] = self.rows.get(key, 0) + times
         kept = self.samples.setdefault(key, [])
@@ -106,7 +105,7 @@ def tried(
 def _malformed(counts: _Counts, found: Sequence[Malformed], file: str) -> None:
     for one in found:
         counts.refused += 1
-        counts.add("", one.code, 1, [(file, one.line or record_of(one.row), None, one.reason)])
+        counts.add("", one.code, 1, [Sample(file, one.line, None, one.reason, record_of(one.row))])
 
 
 def _faults(counts: _Counts, faults: pl.DataFrame, frame: pl.DataFrame, file: str) -> None:
@@ -116,10 +115,9 @@ def _faults(counts: _Counts, faults: pl.DataFrame, frame: pl.DataFrame, file: st
         pl.len().alias("rows"), pl.col(ROW, "value", "reason").head(_SAMPLES)
     )
     for column, code, rows, at, values, reasons in grouped.iter_rows():
-        lines = frame.filter(pl.col(ROW).is_in(at)).select(ROW, LINE).rows()
-        line = {row: number or record_of(row) for row, number in lines}
+        line = dict(frame.filter(pl.col(ROW).is_in(at)).select(ROW, LINE).rows())
         samples = [
-            (file, line[row], value, reason)
+            Sample(file, line[row], value, reason, record_of(row))
             for row, value, reason in zip(at, values, reasons, strict=True)
         ]
         counts.add(column, code, rows, samples)

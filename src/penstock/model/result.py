@@ -4,9 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from typing import NamedTuple
 
-#: Name of the input where rejects are replayed as they came; its lines are their numbers.
+#: Name of the input where rejects are replayed as they came; its records are their numbers.
 REJECTS = "rejects"
+
+
+class Sample(NamedTuple):
+    """A refused value, and where it stands.
+
+    Attributes:
+        file: Name of the input.
+        line: Physical line, from 1; 0 where only the record is known, as in flows and frames.
+        value: The text; None where there is none.
+        reason: Why it was refused.
+        record: Number of the record, from 1, a header not counted; among rejects, their number.
+    """
+
+    file: str
+    line: int
+    value: str | None
+    reason: str
+    record: int
+
+    @property
+    def place(self) -> str:
+        """Where people find it: `sales.csv line 31`, `sales.csv record 30`, `reject #7`."""
+        if self.file == REJECTS and not self.line:
+            return f"reject #{self.record}"
+        if self.line:
+            return f"{self.file} line {self.line:,}"
+        return f"{self.file} record {self.record:,}" if self.record else self.file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,13 +45,13 @@ class ReasonCount:
         column: The target column; empty where the whole row is at fault.
         code: An SQLSTATE or a rule name.
         rows: Refused rows with this reason.
-        samples: At most two `(file, line or record, value, reason)`.
+        samples: At most two.
     """
 
     column: str
     code: str
     rows: int
-    samples: tuple[tuple[str, int, str | None, str], ...] = ()
+    samples: tuple[Sample, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from penstock.model.naming import plain_name
@@ -77,15 +77,17 @@ def _entry(
 ) -> tuple[str, str]:
     """A line of the map, and the name that it imports."""
     name, found = json.dumps(column.name), _exact(column.name, source.columns)
+    if column.identity == "a":
+        return f"# {name}: PostgreSQL makes it (generated always as identity)", ""
+    looked_up = _looked_up(column, source.columns, spec, parents, used)
+    if looked_up is not None:
+        one, to, note = looked_up
+        used.add(one)
+        return f"{name}: Lookup({json.dumps(one)}, {json.dumps(to)}),{note}", "Lookup"
     if found is not None:
         used.add(found)
         how, word = _how(found, column, source)
         return f"{name}: {how},", word
-    looked_up = _looked_up(column, source.columns, spec, parents)
-    if looked_up is not None:
-        one, to = looked_up
-        used.add(one)
-        return f"{name}: Lookup({json.dumps(one)}, {json.dumps(to)}),", "Lookup"
     near = [one for one in source.columns if one not in used]
     close = _nearest(column.name, near)
     if close is not None:
@@ -118,23 +120,45 @@ def _nearest(name: str, columns: Sequence[str]) -> str | None:
 
 
 def _looked_up(
-    column: Column, columns: Sequence[str], spec: TableSpec, parents: Mapping[str, TableSpec]
-) -> tuple[str, str] | None:
-    """Source column and `table.key`, where the column refers to a row that has a natural key."""
+    column: Column,
+    columns: Sequence[str],
+    spec: TableSpec,
+    parents: Mapping[str, TableSpec],
+    used: Collection[str],
+) -> tuple[str, str, str] | None:
+    """Source column, `table.key` and a remark, where the parent has a natural key.
+
+    A source knows the parent's key by its name only where nobody but the source makes it: what
+    PostgreSQL numbers is looked up by the natural key.
+    """
     key = _reference(column, spec)
     parent = parents.get(key.name) if key is not None else None
-    if key is None or parent is None or not column.name.endswith("_id"):
+    if key is None or parent is None:
         return None
     natural = [
         one.columns[0]
         for one in parent.keys
         if len(one.columns) == 1 and one.columns != key.parent_columns
     ]
-    if not natural:
+    same = _exact(column.name, columns)
+    if not natural or (same is not None and not parent.column(key.parent_columns[0]).has_default):
         return None
     stem = column.name.removesuffix("_id")
-    found = _exact(stem, columns) or _exact(f"{stem}_{natural[0]}", columns)
-    return None if found is None else (found, f"{parent.name}.{natural[0]}")
+    named = [(f"{stem}_{one}", one) for one in natural] + [
+        (one, one) for one in natural if plain_name(one).startswith(plain_name(stem))
+    ]
+    for name, one in [*named, (stem, natural[0])]:
+        found = _exact(name, columns)
+        if found is not None and found not in used and found != same:
+            return found, f"{parent.name}.{one}", ""
+    to = f"{parent.name}.{natural[0]}"
+    if same is not None:
+        return same, to, f"  # if it holds the {natural[0]} of {parent.name}"
+    taken = {*used, *(_exact(one.name, columns) for one in spec.columns)}
+    near = [
+        one for one in columns if one not in taken and plain_name(one).startswith(plain_name(stem))
+    ]
+    return (near[0], to, "  # the nearest name: is it this one?") if len(near) == 1 else None
 
 
 def _reference(column: Column, spec: TableSpec) -> ForeignKey | None:

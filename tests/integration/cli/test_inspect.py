@@ -120,6 +120,37 @@ def test_an_encoding_is_proposed_with_the_line_that_shows_it(tmp_path: Path) -> 
     assert found["command"][-2:] == ["--encoding", "cp1252"]
 
 
+def test_a_wrong_byte_among_rows_of_utf8_proposes_no_other_encoding(tmp_path: Path) -> None:
+    rows = [f"{n};Müller" for n in range(1, 199)]
+    text = "\n".join(["id;name", *rows]).encode() + b"\n199;J\xe4ger\n"
+    (tmp_path / "leute.csv").write_bytes(text)
+    found = told(tmp_path, "leute.csv")
+    assert found["encoding"] == "utf-8"
+    assert "1 record is not: leute.csv line 200: byte 0xE4" in found["encoding_because"]
+    assert found["rows"] == 198
+    assert "--encoding" not in found["command"]
+    assert found["first_rows"][0]["name"] == "Müller"
+
+
+def test_a_wrong_byte_in_the_header_of_utf8_is_to_be_corrected(tmp_path: Path) -> None:
+    text = b"id;stra\xdfe\n" + "1;Müllerweg\n2;Köln\n".encode()
+    (tmp_path / "leute.csv").write_bytes(text)
+    said = penstock(tmp_path, "inspect", "leute.csv")
+    assert said.returncode == 1
+    assert "byte 0xDF" in said.stderr
+    assert "2 lines show it" in said.stderr
+    assert "--encoding" not in said.stderr
+
+
+def test_a_few_lines_that_could_be_utf8_are_told_where_most_could_not(tmp_path: Path) -> None:
+    lines = ["name;stadt", "José;Köln", "«CAFÉ»;Bonn", "Zoë;Plön"]
+    (tmp_path / "leute.csv").write_bytes("\n".join(lines).encode("cp1252"))
+    found = told(tmp_path, "leute.csv")
+    assert found["encoding"] == "cp1252"
+    (problem,) = found["problems"]
+    assert "1 line could also be UTF-8, such as leute.csv line 3" in problem
+
+
 def test_a_delimiter_that_only_the_rows_prove_is_declared(tmp_path: Path) -> None:
     (tmp_path / "odd.csv").write_text("a;b (x, y);c\n1;2;3\n4;5;6\n", encoding="utf-8")
     found = told(tmp_path, "odd.csv")

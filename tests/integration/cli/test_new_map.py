@@ -18,6 +18,12 @@ create table contacts (
     id bigint generated always as identity primary key, email text not null,
     company_id bigint references companies, since date, amount numeric(10, 2),
     full_name text not null, nickname text);
+create table producers (
+    id bigint generated always as identity primary key, producer_no text unique);
+create table regions (id bigint primary key, name text unique);
+create table wines (
+    id bigint generated always as identity primary key, name text not null,
+    producer_id bigint not null references producers, region_id bigint references regions);
 """
 CSV = (
     "E-Mail;COMPANY;SINCE;AMOUNT;FULLNAME_;X\n"
@@ -58,7 +64,7 @@ def test_a_map_is_drafted_from_a_file_and_can_be_used(project: Path, new_map: Ne
     assert set(made["transform"].fields) == {"email", "company_id", "since", "amount", "full_name"}
     assert path.read_text(encoding="utf-8").splitlines()[4:] == [
         "transform = Map({",
-        '    # "id": "",  # bigint, may be left out: no column of the source has its name',
+        '    # "id": PostgreSQL makes it (generated always as identity)',
         '    "email": "E-Mail",',
         '    "company_id": Lookup("COMPANY", "companies.code"),',
         '    "since": Field("SINCE", dates="DD.MM.YYYY"),',
@@ -75,8 +81,43 @@ def test_a_map_is_drafted_from_a_table(project: Path, new_map: NewMap) -> None:
 
     assert code == 0, output
     text = (project / "maps" / "companies_map.py").read_text(encoding="utf-8")
-    assert '    "id": "id",' in text
-    assert "email, company_id" in text
+    assert '    # "id": PostgreSQL makes it (generated always as identity)' in text
+    assert '"id":' not in text.replace('# "id":', "")
+    assert "id, email, company_id" in text
+
+
+@pytest.mark.parametrize(
+    ("header", "producer"),
+    [
+        ("name,producer_no,region_id", 'Lookup("producer_no", "producers.producer_no"),'),
+        ("name,PRODUCER,region_id", 'Lookup("PRODUCER", "producers.producer_no"),'),
+        (
+            "name,Producer Code,region_id",
+            'Lookup("Producer Code", "producers.producer_no"),'
+            "  # the nearest name: is it this one?",
+        ),
+        (
+            "name,PRODUCER ID,region_id",
+            'Lookup("PRODUCER ID", "producers.producer_no"),'
+            "  # if it holds the producer_no of producers",
+        ),
+    ],
+)
+def test_what_refers_to_numbers_of_postgresql_is_looked_up_by_the_natural_key(
+    project: Path, new_map: NewMap, header: str, producer: str
+) -> None:
+    (project / "wines.csv").write_text(f"{header}\nRed,A7,3\n", encoding="utf-8")
+    code, _, output = new_map("wines", "--from", "wines.csv", "--to", "wines")
+    assert code == 0, output
+    lines = (project / "maps" / "wines_map.py").read_text(encoding="utf-8").splitlines()
+    assert lines[4:] == [
+        "transform = Map({",
+        '    # "id": PostgreSQL makes it (generated always as identity)',
+        '    "name": "name",',
+        f'    "producer_id": {producer}',
+        '    "region_id": "region_id",',  # nobody but the source numbers regions
+        "})",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import socket
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
@@ -219,3 +220,13 @@ def test_a_wrong_password_is_told_without_it(database: Database) -> None:
     assert not failed.ok
     assert "password authentication failed" in failed.says
     assert "hunter22" not in failed.says
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_a_wrong_port_is_told_with_host_and_port(host: str) -> None:
+    with socket.socket() as taken:  # nobody listens there
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        settings = {"host": host, "port": port, "database": "x", "user": "x"}
+        with pytest.raises(ConnectorError, match=rf"127\.0\.0\.1:{port} refused the connection"):
+            Postgres(settings).connect()

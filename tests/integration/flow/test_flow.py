@@ -209,6 +209,51 @@ def test_a_row_is_mailed_once_however_often_it_comes(
     assert len(mailbox.messages) == 1
 
 
+def test_a_mail_tells_five_reasons_says_how_many_more_and_which_rows_only_wait(
+    project: Project, database: Database, mailbox: Mailbox, tmp_path: Path
+) -> None:
+    names = [f"c{number}" for number in range(7)]
+    columns = ", ".join(f"{name} int" for name in names)
+    with database.connect() as connection:
+        connection.execute(
+            f"create table wide (id int primary key, {columns});"
+            "create table parts (id int primary key, whole int references parts, n int)".encode()
+        )
+    lines = [f"id,{','.join(names)}"]
+    for number in range(7):  # column c0 refuses 7 rows, c1 refuses 6, and so on to 1
+        for place in range(7 - number):
+            fields = ["x" if at == number else "1" for at in range(7)]
+            lines.append(f"{number * 10 + place},{','.join(fields)}")
+    lines.append("99,1,1,1,1,1,1,1")
+    drop(tmp_path, "wide.csv", "\n".join(lines) + "\n")
+    drop(tmp_path, "parts.csv", "id,whole,n\n1,,1\n2,7,1\n3,8,1\n4,,x\n")
+
+    def load(job: Job) -> None:
+        for name, orphans in (("wide", {}), ("parts", {"whole": "wait"})):
+            found = job.connect("drops").read(f"{name}.csv")
+            options: dict[str, Any] = {"mode": "upsert", "max_rejects": "all", "orphans": orphans}
+            job.catch(job.connect("warehouse").load(found, name, **options))
+
+    etl = project()
+    etl.start()
+    etl.run(load)
+    etl.end()
+    (message,) = mailbox.messages
+    body = message.get_body(("plain",))
+    assert body is not None
+    told = " ".join(body.get_content().split())
+    assert "7 c0: " in told
+    assert "3 c4: " in told
+    assert "c5: " not in told
+    assert "and 3 more rows, for 2 other reasons" in told
+    assert "2 whole: " in told
+    assert "(they wait for their parents; they are tried again by themselves)" in told
+    assert told.count("by themselves") == 1
+    html = message.get_body(("html",))
+    assert html is not None
+    assert "and 3 more rows, for 2 other reasons" in html.get_content()
+
+
 def test_two_runs_of_one_flow_never_overlap(project: Project, database: Database) -> None:
     first, second = project(), project()
     first.start()

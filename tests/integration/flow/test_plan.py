@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
 import pytest
 
 from tests.fixtures.flows import FlowFolder
-from tests.integration.cli.program import penstock
+from tests.integration.cli.program import environment, penstock
 
 LOADS = '''"""Takes {name} in.
 
@@ -130,6 +131,31 @@ def test_penstock_run_shows_the_plan(folder: FlowFolder) -> None:
 
 
 @pytest.mark.parametrize(
+    "program", [["main.py", "--plan"], ["main.py", "--plan", "--json"], ["-m", "penstock", "run"]]
+)
+def test_a_plan_that_is_not_read_to_its_end_ends_quietly(
+    folder: FlowFolder, program: list[str]
+) -> None:
+    folder.write("config.py", f"env = {folder.env!r}\n")
+    words = program if "--plan" in program else [*program, "--plan", "--json"]
+    unread, written = os.pipe()
+    os.close(unread)
+    try:
+        done = subprocess.run(
+            [sys.executable, *words],
+            cwd=folder.path,
+            env=environment(),
+            stdout=written,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+    finally:
+        os.close(written)
+    assert done.returncode == 141
+    assert done.stderr == b"a line of the flow's own False 0\n"
+
+
+@pytest.mark.parametrize(
     ("words", "said"),
     [
         (
@@ -138,6 +164,12 @@ def test_penstock_run_shows_the_plan(folder: FlowFolder) -> None:
         ),
         (["--from", "offer"], "--from: this flow has no job 'offer', did you mean offers?"),
         (["--plan", "--from", "zzz"], "--from: this flow has no job 'zzz'\nIts jobs: customers,"),
+        (
+            ["--from", "prices", "--only", "offers"],
+            "--from prices --only offers: nothing is left to run, as offers comes before prices. "
+            "From prices on: prices, here",
+        ),
+        (["--plan", "--from", "offers", "--only", "customers"], "nothing is left to run"),
         (["--json"], "--json belongs to --plan"),
         (["--plan", "--resume", "1"], "leave --resume out"),
         (

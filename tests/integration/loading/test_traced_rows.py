@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import polars as pl
+import pytest
 
 from penstock import load_table
+from penstock.errors import BudgetExceeded
 from penstock.loading.inputs.traced import Traced
 from penstock.model.batch import ROW, Malformed, row_id
 from tests.fixtures.postgres import Database
@@ -84,3 +86,14 @@ def test_rows_that_only_the_map_refused_are_all_that_is_wrong(database: Database
         ("f.csv", 2, [""], ["nul"]),
         ("f.csv", 3, [""], ["check"]),
     ]
+
+
+def test_the_record_of_a_refused_row_is_not_called_a_line(database: Database) -> None:
+    with database.connect() as connection:
+        connection.execute("create table items (id int primary key)")
+    source = Traced(frame=pl.DataFrame({"id": ["x", "3"], ROW: [30, 31]}), names={0: "f.csv"})
+    with pytest.raises(BudgetExceeded, match=r"\(f\.csv record 30\)"):
+        load_table(database.engine(), source, "items", max_rejects=0)
+    result = load_table(database.engine(), source, "items", max_rejects="all")
+    (sample,) = result.reasons[0].samples
+    assert (sample.line, sample.record, sample.place) == (0, 30, "f.csv record 30")

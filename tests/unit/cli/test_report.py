@@ -8,11 +8,11 @@ from dataclasses import replace
 import pytest
 
 from penstock.cli.report import as_object, report
-from penstock.model.result import LoadResult, ReasonCount
+from penstock.model.result import REJECTS, LoadResult, ReasonCount, Sample
 
 _SAMPLES = (
-    ("sales.csv", 12, "\x1b[2Jabc", 'not an integer: "abc"'),
-    ("sales.csv", 1400, "y" * 99, f'not an integer: "{"y" * 99}"'),
+    Sample("sales.csv", 12, "\x1b[2Jabc", 'not an integer: "abc"', 11),
+    Sample("sales.csv", 1400, "y" * 99, f'not an integer: "{"y" * 99}"', 1399),
 )
 _RESULT = LoadResult(
     run_id="r-1",
@@ -102,7 +102,10 @@ def test_several_loads_of_one_table_are_no_tables(
 def test_a_sample_with_another_reason_than_the_first_says_its_own(
     no_colour: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    samples = (("a.csv", 2, "2.5", "2.5 is not whole"), ("a.csv", 3, "x", "x is no number"))
+    samples = (
+        Sample("a.csv", 2, "2.5", "2.5 is not whole", 1),
+        Sample("a.csv", 3, "x", "x is no number", 2),
+    )
     reason = replace(_RESULT.reasons[0], rows=2, samples=samples)
     report([replace(_RESULT, reasons=(reason,))], 1.0, kept=True)
     said = capsys.readouterr().err
@@ -142,7 +145,25 @@ def test_the_json_object_has_the_books_and_the_reasons() -> None:
         "line": 12,
         "value": "\x1b[2Jabc",
         "reason": 'not an integer: "abc"',
+        "record": 11,
     }
+
+
+@pytest.mark.parametrize(
+    ("sample", "place"),
+    [
+        (Sample("a.csv", 1031, "x", "", 1030), "a.csv line 1,031"),
+        (Sample("a.csv", 0, "x", "", 1030), "a.csv record 1,030"),
+        (Sample("right.csv", 3, "x", "", 2), "right.csv line 3"),
+        (Sample(REJECTS, 0, "x", "", 7), "reject #7"),
+    ],
+)
+def test_a_record_is_never_called_a_line(
+    sample: Sample, place: str, no_colour: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reason = replace(_RESULT.reasons[0], rows=1, samples=(sample,))
+    report([replace(_RESULT, reasons=(reason,))], 1.0, kept=True)
+    assert f'      {place}: "x"\n' in capsys.readouterr().err
 
 
 def test_a_pace_is_told_of_many_rows_only(

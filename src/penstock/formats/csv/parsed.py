@@ -97,6 +97,9 @@ def nul_byte() -> str:
 def encoding(line: bytes, declared: str) -> str:
     """Why bytes are no text, how likely encodings would read them, and what to declare.
 
+    Where the rest of the record is UTF-8 beyond ASCII, the byte is wrong and not the encoding: to
+    declare another would damage every other record, so none is named.
+
     Args:
         line: The record as stored.
         declared: The codec that should have read it.
@@ -108,11 +111,14 @@ def encoding(line: bytes, declared: str) -> str:
     else:  # the line end cut a character that is several bytes wide
         start, bad = len(line), ""
     reason = f"byte 0x{bad} at position {start + 1} of the record is not {declared}"
+    if declared == "utf-8" and has_multibyte(line):
+        return f"{reason}, the rest of the record is: correct this byte"
     readings = _readings(line, declared, start)
     if not readings:
         return reason
     shown = "; ".join(f"as {name} it reads {text!r}" for name, text in readings)
-    return f"{reason}; {shown}; declare it, such as --encoding {readings[0][0]}"
+    name = readings[0][0]
+    return f"{reason}; {shown}; if the whole file is {name}, declare it: --encoding {name}"
 
 
 def _readings(line: bytes, declared: str, start: int) -> list[tuple[str, str]]:
@@ -141,6 +147,11 @@ def is_text(line: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return True
+
+
+def has_multibyte(line: bytes) -> bool:
+    """True where the bytes hold a character beyond ASCII as UTF-8 writes it, whatever else."""
+    return not line.isascii() and not line.decode("utf-8", "ignore").isascii()
 
 
 def condemned(line: bytes, dialect: Dialect, limit: int) -> tuple[str, str] | None:

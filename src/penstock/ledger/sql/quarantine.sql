@@ -89,6 +89,16 @@ where (%(ids)s::bigint[] is null or r.reject_id = any (%(ids)s::bigint[]))
 -- The end of `find`.
 order by r.reject_id limit %(limit)s::bigint;
 
+-- name: reasons
+-- Why rows were refused, each row by its first fault; `selected` and `reasons_grouped` go around it.
+select r.columns[1] as name, r.codes[1] as code, r.awaits_parent, min(r.reject_id) as reject_id,
+       count(*) as rows
+from penstock.rejects r
+
+-- name: reasons_grouped
+-- The end of `reasons`, commonest first.
+group by 1, 2, 3 order by 5 desc, 1, 2, 3;
+
 -- name: number
 -- How many rejects `selected` means.
 select count(*) from penstock.rejects r

@@ -160,8 +160,17 @@ def test_invalid_bytes_condemn_only_their_record_and_propose_an_encoding() -> No
     assert (bad.row, bad.line, bad.raw, bad.code) == (2, 3, b"2,caf\xe9", "encoding")
     assert "byte 0xE9 at position 6" in bad.reason
     assert "as cp1252 it reads '2,caf\xe9'" in bad.reason
-    assert "--encoding cp1252" in bad.reason
+    assert "if the whole file is cp1252, declare it: --encoding cp1252" in bad.reason
     assert [row[:2] for row in rows(data)] == [("1", "ok"), ("3", "\xe9")]
+
+
+@pytest.mark.parametrize("name", ["M\xfcller", "\u65e5\u672c", "\U0001f377"])
+def test_a_wrong_byte_in_a_line_of_utf8_proposes_no_other_encoding(name: str) -> None:
+    (bad,) = malformed(b"a,b\n" + name.encode() + b",J\xe4ger\n")
+    assert f"byte 0xE4 at position {len(name.encode()) + 3}" in bad.reason
+    assert "the rest of the record is: correct this byte" in bad.reason
+    assert "cp1252" not in bad.reason
+    assert "--encoding" not in bad.reason
 
 
 def test_bytes_invalid_in_the_declared_encoding_condemn_only_their_record() -> None:
