@@ -16,6 +16,7 @@ import psycopg
 from penstock.errors import UsageError
 from penstock.flow.responses import Given, key_of
 from penstock.model.batch import ROW
+from penstock.model.naming import link_label
 from penstock.postgres.catalog import read_table
 
 
@@ -102,7 +103,7 @@ def _known_by(
     own = read_table(connection, table).primary_key
     if own is None or len(own.columns) != 1 or own.columns[0] in key:
         return key, [given.made.get_column(name) for name in key]
-    label = f"{', '.join(key)} of {table}"
+    label = link_label(key, table)
     return own.columns, [said["target_id"].alias(own.columns[0]), said["key"].alias(label)]
 
 

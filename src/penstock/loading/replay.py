@@ -28,6 +28,7 @@ from penstock.loading.prepare import Prepared, prepare
 from penstock.loading.replaying import RejectsInput
 from penstock.loading.star import StarFile, in_order
 from penstock.loading.waited import names_there, orphans_there, quoted
+from penstock.model.naming import is_link_label
 from penstock.model.options import TYPED, Budget, LoadMode, LoadOptions
 from penstock.model.result import REJECTS, ReplayResult
 from penstock.model.table import TableName
@@ -265,7 +266,16 @@ class _Plan:
     def _values(self, one: Replayable) -> Mapping[str, str | None] | None:
         if self._corrected is None:
             return one.values
-        return self._corrected.values(self._corrected.rows[one.reject_id], one.values)
+        values = self._corrected.values(self._corrected.rows[one.reject_id], one.values)
+        if values is None:
+            return None
+        # What a link has for people is no field of the rows beside it.
+        own = one.values or {}
+        return {
+            name: cell
+            for name, cell in values.items()
+            if name in own or not is_link_label(name, one.table)
+        }
 
     def _row(self, reject: int, texts: Sequence[str | None]) -> _Row:
         if self._corrected is None:
