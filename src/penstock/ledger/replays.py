@@ -33,6 +33,7 @@ class Replayable:
         options: How the load that last met it was told to read: JSON of `load_table`'s options.
         has_key: True where the row's key is known.
         mode: Of the load that last met it.
+        load_id: The load that met it first.
     """
 
     reject_id: int
@@ -42,6 +43,7 @@ class Replayable:
     options: str
     has_key: bool
     mode: str
+    load_id: str
 
 
 def replayable(connection: psycopg.Connection[Any], selection: Selection) -> list[Replayable]:
@@ -68,6 +70,7 @@ def _found(
             options=row[5] or "{}",
             has_key=row[6],
             mode=row[7] or "",
+            load_id=row[8],
         )
         for row in connection.execute("\n".join(parts), said)
     ]

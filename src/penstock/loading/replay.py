@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from penstock.errors import UsageError
+from penstock.errors import SourceError, UsageError
 from penstock.ledger import replays
 from penstock.ledger.history import require_ledger
 from penstock.ledger.quarantine import Selection
@@ -22,7 +22,8 @@ from penstock.ledger.replays import Replayable
 from penstock.ledger.runs import RunRecord
 from penstock.loading.apart import apart
 from penstock.loading.columns import match
-from penstock.loading.corrected import CorrectedFile
+from penstock.loading.corrected import CorrectedFile, Correction
+from penstock.loading.export import mark_of
 from penstock.loading.load import carry_out, options_from
 from penstock.loading.prepare import Prepared, prepare
 from penstock.loading.replaying import RejectsInput
@@ -167,6 +168,31 @@ def run_replay(
     )
 
 
+def _check_of(corrected: CorrectedFile, found: Sequence[Replayable]) -> None:
+    """Refuse a file of another ledger: the numbers of its rejects are those of other rows here.
+
+    Raises:
+        SourceError: What a row says in `_of` does not fit the reject.
+    """
+    here = {one.reject_id: one for one in found}
+    odd: list[Correction] = []
+    for row in corrected.rows.values():
+        one = here.get(row.reject_id)
+        stored, mark = (None, "") if one is None else (one.values, mark_of(one.load_id))
+        if not corrected.is_of(row, stored, mark):
+            odd.append(row)
+    if odd:
+        first = odd[0]
+        said = "another row" if first.reject_id in here else "no row"
+        raise SourceError(
+            f"{corrected.name} line {first.line}: reject {first.reject_id} of this database is "
+            f"{said}, by what the file says in _of ({len(odd):,} of {len(corrected.rows):,} rows). "
+            "The file was exported from another database, such as that of another environment: "
+            "replay it there, or export the rejects of this one anew.",
+            code="columns",
+        )
+
+
 def _check(options: LoadOptions) -> None:
     if options.mode not in MODES:
         raise UsageError(
@@ -243,6 +269,8 @@ class _Plan:
             what = Selection(ids=tuple(wanted), statuses=None)
         kinds: dict[_Kind, list[_Row]] = {}
         found = replays.replayable(connection, what)
+        if corrected is not None:
+            _check_of(corrected, found)
         grammars = {self._read(text)[0].grammar for text in {one.options for one in found}}
         if corrected is not None and len(grammars) == 1:
             self._corrected = corrected.as_written(grammars.pop())

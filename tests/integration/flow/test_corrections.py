@@ -70,8 +70,8 @@ def asked(database: Database, query: str) -> list[tuple[Any, ...]]:
 
 def exported(
     database: Database, path: Path, name: str, change: Mapping[str, Mapping[str, str]]
-) -> Path:
-    """What waits, in a file of corrections: a column has the row's name, and a row gets other cells."""
+) -> None:
+    """What waits, as a file; the rows that the column `name` names get other cells."""
     with psycopg.connect(database.url, autocommit=True) as connection:
         export_rejects(connection, path, Selection())
     with path.open(encoding="utf-8-sig", newline="") as file:
@@ -178,3 +178,77 @@ def test_rejects_of_a_load_and_of_its_link_are_replayed_from_one_workbook(
 
     assert said.returncode == 0, said.stderr
     assert parents(database) == {"P1": None, "P3": "P9", "P9": None}
+
+
+def cells(path: Path, change: Callable[[dict[str, str]], object]) -> None:
+    """Edit the rows of a file of rejects in their place; a column that no row has any more goes."""
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        change(row)
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            lambda row: row["code"] == "C" and row.update(_of="L-0abcdef0"),
+            "line 3: reject 2 of this database is another row, by what the file says in _of "
+            "(1 of 2 rows)",
+        ),
+        (
+            lambda row: row.update(_id=str(int(row["_id"]) + 100)),
+            "line 2: reject 101 of this database is no row, by what the file says in _of "
+            "(2 of 2 rows)",
+        ),
+    ],
+)
+def test_a_correction_that_was_exported_from_another_ledger_is_refused_and_stays(
+    project: Project,
+    database: Database,
+    tmp_path: Path,
+    change: Callable[[dict[str, str]], object],
+    said: str,
+) -> None:
+    drop(tmp_path, "upsert.csv", "code,price\nA,1.00\nB,cheap\nC,dear\n")
+    run(project, wines("upsert"))
+    path = corrections(tmp_path)
+    exported(database, path, "code", {"B": {"price": "2.00"}, "C": {"price": "3.00"}})
+    cells(path, change)
+    told: list[str] = []
+    project(told).end()
+
+    (warning,) = [line for line in told if line.startswith("warning: ")]
+    assert said in warning
+    assert path.exists()
+    assert asked(database, "select code from wines") == [("A",)]
+    assert asked(database, "select distinct status from penstock.rejects") == [("waiting",)]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda row: row.pop("_of"),
+        lambda row: row.update(_of=f" {row['_of'].upper()} "),
+        lambda row: row.update(_of=""),
+    ],
+)
+def test_a_correction_without_a_mark_or_with_its_own_is_loaded(
+    project: Project,
+    database: Database,
+    tmp_path: Path,
+    change: Callable[[dict[str, str]], object],
+) -> None:
+    drop(tmp_path, "upsert.csv", "code,price\nA,1.00\nB,cheap\n")
+    run(project, wines("upsert"))
+    path = corrections(tmp_path)
+    exported(database, path, "code", {"B": {"price": "2.00"}})
+    cells(path, change)
+    project().end()
+
+    assert asked(database, "select code from wines order by 1") == [("A",), ("B",)]
+    assert not path.exists()
