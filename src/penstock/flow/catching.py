@@ -20,6 +20,12 @@ from penstock.ledger.quarantine import Selection
 from penstock.loading.export import export_rejects
 from penstock.model.result import LoadResult
 
+#: Stands among the reasons, where refused rows refer to others by a link.
+_UNLINKED = (
+    "references of these rows are not in the file: they are set when the rows come again in the "
+    "source"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class ErrorFile:
@@ -68,6 +74,9 @@ def catch(
     """
     files: list[ErrorFile] = []
     seen: set[int] = set()
+    unlinked: dict[str, int] = {}
+    for table, references in result.unlinked:
+        unlinked[table] = unlinked.get(table, 0) + references
     for caught in result.caught:
         for table in dict.fromkeys(one.table for one in caught.loaded):
             loads = [one.result for one in caught.loaded if one.table == table]
@@ -97,7 +106,10 @@ def catch(
                     table=table,
                     to=caught.to,
                     ids=tuple(ids),
-                    reasons=reasons_of([reason for one in loads for reason in one.reasons]),
+                    reasons=(
+                        *reasons_of([reason for one in loads for reason in one.reasons]),
+                        *([(_UNLINKED, unlinked.pop(table))] if table in unlinked else []),
+                    ),
                 )
             )
     return files

@@ -14,6 +14,7 @@ from penstock import Etl, Job, Map, Ref
 from penstock.ledger.quarantine import Selection
 from penstock.loading.export import export_rejects
 from penstock.project.environment import choose
+from tests.fixtures.mail import Mailbox
 from tests.fixtures.postgres import Database
 from tests.integration.cli.program import penstock
 
@@ -31,7 +32,7 @@ MAP = Map({"producer_no": "NO", "name": "NAME"})
 
 
 @pytest.fixture
-def project(database: Database, tmp_path: Path) -> Project:
+def project(database: Database, mailbox: Mailbox, tmp_path: Path) -> Project:
     with database.connect() as connection:
         connection.execute(TABLES)
     (tmp_path / "data" / "import" / "corrections").mkdir(parents=True)
@@ -40,6 +41,7 @@ def project(database: Database, tmp_path: Path) -> Project:
         env = {
             "project": "cellar",
             "drops": {"kind": "files", "folder": "data/import"},
+            "mail": mailbox.settings,
             "dev": {"warehouse": {"kind": "postgres", "url": database.url}},
         }
         say = print if said is None else said.append
@@ -103,8 +105,8 @@ def producers(job: Job) -> None:
     loaded = warehouse.load(
         rows, "producers", MAP, key="producer_no", mode="upsert", max_rejects="all"
     )
-    job.catch(loaded)
-    job.catch(warehouse.link(loaded, {"parent_id": Ref("PARENT", "producers.producer_no")}))
+    linked = warehouse.link(loaded, {"parent_id": Ref("PARENT", "producers.producer_no")})
+    job.catch(loaded, linked)
 
 
 def parents(database: Database) -> dict[str, str | None]:
@@ -252,3 +254,56 @@ def test_a_correction_without_a_mark_or_with_its_own_is_loaded(
 
     assert asked(database, "select code from wines order by 1") == [("A",), ("B",)]
     assert not path.exists()
+
+
+def test_references_of_refused_rows_are_told_and_set_when_the_rows_come_again(
+    project: Project, database: Database, mailbox: Mailbox, tmp_path: Path
+) -> None:
+    # P2 is refused and has a parent, P4 is refused and has none.
+    drop(tmp_path, "producers.csv", "NO;NAME;PARENT\nP1;Aldo;\nP2;bad;P1\nP4;bad; \nP5;Eno;P1\n")
+    notes = run(project, producers)
+    assert notes == (
+        "producers: 2 linked",
+        "producers: 1 reference of refused rows is not linked: "
+        "set when the rows come again in the source",
+    )
+    (told,) = mailbox.messages
+    body = told.get_body(("plain",))
+    assert body is not None
+    said = " ".join(str(body.get_content()).split())
+    assert "1 references of these rows are not in the file: they are set when the rows" in said
+    assert "2 rows were refused" in said  # the reference is no third one
+
+    right = {"P2": {"name": "Bruno"}, "P4": {"name": "Dino"}}
+    exported(database, corrections(tmp_path), "producer_no", right)
+    run(project, producers)
+    assert parents(database) == {"P1": None, "P2": None, "P4": None, "P5": "P1"}
+    drop(tmp_path, "producers.csv", "NO;NAME;PARENT\nP2;Bruno;P1\n")
+    assert run(project, producers) == ("producers: 1 linked",)
+    assert parents(database) == {"P1": None, "P2": "P1", "P4": None, "P5": "P1"}
+
+
+def test_pairs_of_refused_rows_are_counted_each(
+    project: Project, database: Database, tmp_path: Path
+) -> None:
+    with database.connect() as connection:
+        connection.execute("create table partners (a bigint, b bigint, primary key (a, b))")
+    drop(tmp_path, "producers.csv", "NO;NAME;WITH\nP1;Aldo;\nP2;bad;P1, P3\nP3;Cosimo;P1\n")
+
+    def pairs(job: Job) -> None:
+        rows = job.connect("drops").read("producers.csv", delimiter=";")
+        warehouse = job.connect("warehouse")
+        loaded = warehouse.load(
+            rows, "producers", MAP, key="producer_no", mode="upsert", max_rejects="all"
+        )
+        refs = {
+            "a": Ref("NO", "producers.producer_no"),
+            "b": Ref("WITH", "producers.producer_no", split=","),
+        }
+        warehouse.link(loaded, refs, into="partners")
+
+    assert run(project, pairs) == (
+        "partners: 1 linked",
+        "producers: 2 references of refused rows are not linked: "
+        "set when the rows come again in the source",
+    )
