@@ -271,7 +271,7 @@ class Connection:
         chosen = link_options(refs, into, found.key, options)
         result = self._carry_out(Traced(frame=found.frame, names=names), table, chosen)
         self._job.tally.linked(table, result)
-        self._job.tally.not_linked(loaded.table, found.left_out)
+        self._job.tally.not_linked(loaded.table, into or ", ".join(refs), found.left_out)
         given = Given(found.frame, found.frame, names, found.key)
         return self._loaded(result, table, given)
 

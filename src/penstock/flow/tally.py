@@ -92,14 +92,14 @@ class Tally:
         waits = f", {result.quarantined:,} not" if result.quarantined else ""
         self.notes.append(f"{table}: {done:,} linked{waits}")
 
-    def not_linked(self, table: str, references: int) -> None:
+    def not_linked(self, table: str, where: str, references: int) -> None:
         """Book the references of rows of a table that a link left out: their load refused them."""
         if not references:
             return
         self.unlinked.append((table, references))
         one = references == 1
         self.notes.append(
-            f"{table}: {references:,} {'reference' if one else 'references'} of refused rows "
+            f"{table}, {where}: {references:,} {'reference' if one else 'references'} of refused rows "
             f"{'is' if one else 'are'} not linked: set when the rows come again in the source"
         )
 

@@ -264,7 +264,7 @@ def test_references_of_refused_rows_are_told_and_set_when_the_rows_come_again(
     notes = run(project, producers)
     assert notes == (
         "producers: 2 linked",
-        "producers: 1 reference of refused rows is not linked: "
+        "producers, parent_id: 1 reference of refused rows is not linked: "
         "set when the rows come again in the source",
     )
     (told,) = mailbox.messages
@@ -304,6 +304,6 @@ def test_pairs_of_refused_rows_are_counted_each(
 
     assert run(project, pairs) == (
         "partners: 1 linked",
-        "producers: 2 references of refused rows are not linked: "
+        "producers, partners: 2 references of refused rows are not linked: "
         "set when the rows come again in the source",
     )
