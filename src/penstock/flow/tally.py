@@ -97,10 +97,12 @@ class Tally:
         if not references:
             return
         self.unlinked.append((table, references))
-        one = references == 1
+        are = (
+            "reference of refused rows is" if references == 1 else "references of refused rows are"
+        )
         self.notes.append(
-            f"{table}, {where}: {references:,} {'reference' if one else 'references'} of refused rows "
-            f"{'is' if one else 'are'} not linked: set when the rows come again in the source"
+            f"{table}, {where}: {references:,} {are} not linked: set when the rows come again in the "
+            "source"
         )
 
     @property
