@@ -97,12 +97,10 @@ class Tally:
         if not references:
             return
         self.unlinked.append((table, references))
-        are = (
-            "reference of refused rows is" if references == 1 else "references of refused rows are"
-        )
+        nouns = "reference of refused rows is", "references of refused rows are"
         self.notes.append(
-            f"{table}, {where}: {references:,} {are} not linked: set when the rows come again in the "
-            "source"
+            f"{table}, {where}: {references:,} {nouns[references > 1]} not linked: "
+            "set when the rows come again in the source"
         )
 
     @property
