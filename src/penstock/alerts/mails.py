@@ -111,6 +111,7 @@ class Refused:
         rows: How many.
         reasons: The reasons, commonest first, each with how often; all of them.
         path: The file that holds them.
+        unlinked: References of these rows that a link left out with them.
     """
 
     job: str
@@ -118,6 +119,14 @@ class Refused:
     rows: int
     reasons: Sequence[tuple[str, int]]
     path: Path
+    unlinked: int = 0
+
+
+#: Of rows that were refused before a link could set what they refer to.
+_UNLINKED = (
+    "references of these rows are not in the file: they are set when the rows come again in the "
+    "source"
+)
 
 
 def write_refused(
@@ -151,6 +160,7 @@ def write_refused(
         rows.append((_place(one),))
         rows += [(f"{times:,}", reason) for reason, times in one.reasons[:_REASONS]]
         rows += [("", _others(one))] if len(one.reasons) > _REASONS else []
+        rows += [(f"{one.unlinked:,}", _UNLINKED)] if one.unlinked else []
     _write(message, f"{flow} ({environment})", facts, ("Rows", "Reason"), rows)
     for one in refused:
         if one.path not in large:

@@ -32,6 +32,7 @@ class ErrorFile:
         to: Who is told: a list's name, an address or several; None: the project's usual ones.
         ids: The rejects, in the ledger.
         reasons: The reasons, commonest first, each with how many rows.
+        unlinked: References of these rows that a link left out with them.
     """
 
     path: Path
@@ -40,6 +41,7 @@ class ErrorFile:
     to: str | tuple[str, ...] | None
     ids: tuple[int, ...]
     reasons: tuple[tuple[str, int], ...]
+    unlinked: int = 0
 
     @property
     def rows(self) -> int:
@@ -68,6 +70,9 @@ def catch(
     """
     files: list[ErrorFile] = []
     seen: set[int] = set()
+    unlinked: dict[str, int] = {}
+    for table, references in result.unlinked:
+        unlinked[table] = unlinked.get(table, 0) + references
     for caught in result.caught:
         for table in dict.fromkeys(one.table for one in caught.loaded):
             loads = [one.result for one in caught.loaded if one.table == table]
@@ -98,6 +103,7 @@ def catch(
                     to=caught.to,
                     ids=tuple(ids),
                     reasons=_reasons(connection, ids),
+                    unlinked=unlinked.pop(table, 0),
                 )
             )
     return files

@@ -247,8 +247,10 @@ class Connection:
     ) -> Loaded:
         """Set relationships by natural key, once both sides are loaded.
 
-        Rows that the load refused are left out. What is empty is unlinked; what refers to nothing
-        yet waits, and each later link or load of the table tries it again.
+        Rows that the load refused are left out, and their references counted: they are set when
+        the rows come again in the source, and not by a correction, which does not have them.
+        What is empty is unlinked; what refers to nothing yet waits, and each later link or load of
+        the table tries it again.
 
         Args:
             loaded: What `load` gave, by a key.
@@ -269,6 +271,7 @@ class Connection:
         chosen = link_options(refs, into, found.key, options)
         result = self._carry_out(Traced(frame=found.frame, names=names), table, chosen)
         self._job.tally.linked(table, result)
+        self._job.tally.not_linked(loaded.table, into or ", ".join(refs), found.left_out)
         given = Given(found.frame, found.frame, names, found.key)
         return self._loaded(result, table, given)
 

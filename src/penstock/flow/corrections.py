@@ -16,20 +16,12 @@ from penstock.flow.log import RunLog
 from penstock.ledger import flows, outbox
 from penstock.ledger.flows import FlowRun
 from penstock.ledger.quarantine import Selection
-from penstock.loading.corrected import CorrectedFile
 from penstock.loading.export import export_rejects
 from penstock.loading.replay import run_replay
-from penstock.model.options import CsvOptions, Grammar, LoadMode
 from penstock.model.result import ReplayResult
 
 #: What programs that have a file open put beside it.
 _LOCKS = ("~$", ".")
-#: The first mode of these that a refusing load had is that of the replay.
-_MODES = {
-    "upsert": LoadMode.UPSERT,
-    "sync": LoadMode.UPSERT,
-    "insert_new": LoadMode.INSERT_NEW,
-}
 _JOB = "corrections"
 
 
@@ -121,12 +113,13 @@ class Corrections:
             )
 
     def _replayed(self, path: Path, *, dry_run: bool) -> ReplayResult:
-        ids = list(CorrectedFile(path, CsvOptions(), Grammar()).rows)
-        before = outbox.modes_of(self._ledger, ids)
-        mode = next((mode for name, mode in _MODES.items() if name in before), LoadMode.APPEND)
-        options = {"mode": mode.value, "dry_run": dry_run}
         result = run_replay(
-            self._database, path, lambda _: Selection(ids=()), options, command=self._run.flow
+            self._database,
+            path,
+            lambda _: Selection(ids=()),
+            {"dry_run": dry_run},
+            command=self._run.flow,
+            like_its_load=True,
         )
         runs = sorted({load.run_id for load in result.loads if load.run_id})
         if runs and not dry_run:

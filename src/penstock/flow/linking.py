@@ -16,6 +16,7 @@ import psycopg
 from penstock.errors import UsageError
 from penstock.flow.responses import Given, key_of
 from penstock.model.batch import ROW
+from penstock.model.naming import link_label
 from penstock.postgres.catalog import read_table
 
 
@@ -42,10 +43,12 @@ class Links:
         frame: `_row`, what the linked row is known by, and each reference's natural key (String)
             under its target column.
         key: The columns that the linked row is known by.
+        left_out: References of rows that the load refused, or that wait: there is nothing to link.
     """
 
     frame: pl.DataFrame
     key: tuple[str, ...]
+    left_out: int
 
 
 def links(
@@ -80,12 +83,17 @@ def links(
     named = [
         given.frame.get_column(ref.column).cast(pl.String).alias(name) for name, ref in refs.items()
     ]
+    loaded, away = said["outcome"] == "loaded", said["outcome"].is_in(["refused", "waits"])
     if into is not None:
-        frame = given.frame.select(ROW).with_columns(named).filter(said["outcome"] == "loaded")
-        return Links(_pairs(frame, refs), tuple(refs))
+        frame = given.frame.select(ROW).with_columns(named)
+        pairs, others = _pairs(frame.filter(loaded), refs), _pairs(frame.filter(away), refs)
+        return Links(pairs, tuple(refs), others.height)
     key, columns = _known_by(connection, given, table, said)
     frame = given.frame.select(ROW).with_columns(*columns, *named)
-    return Links(frame.filter(said["outcome"] == "loaded"), key)
+    left_out = sum(
+        int((one.filter(away).str.strip_chars().fill_null("") != "").sum()) for one in named
+    )
+    return Links(frame.filter(loaded), key, left_out)
 
 
 def _known_by(
@@ -102,7 +110,7 @@ def _known_by(
     own = read_table(connection, table).primary_key
     if own is None or len(own.columns) != 1 or own.columns[0] in key:
         return key, [given.made.get_column(name) for name in key]
-    label = f"{', '.join(key)} of {table}"
+    label = link_label(key, table)
     return own.columns, [said["target_id"].alias(own.columns[0]), said["key"].alias(label)]
 
 

@@ -32,6 +32,7 @@ class JobResult:
         trace: Where its code failed, for the log; empty otherwise.
         notes: What a person should know.
         again: True where what it failed by may be over soon.
+        unlinked: Tables with refused rows, and how many references of theirs no link could set.
     """
 
     record: JobRecord
@@ -42,6 +43,7 @@ class JobResult:
     trace: str = field(default="", repr=False)
     notes: tuple[str, ...] = ()
     again: bool = False
+    unlinked: tuple[tuple[str, int], ...] = ()
 
     @property
     def failed(self) -> bool:
@@ -121,6 +123,7 @@ def run_job(run: Callable[[Job], Any], job: Job, number: int, *, strict: bool = 
         trace=trace,
         notes=tuple(tally.notes),
         again=again,
+        unlinked=tuple(tally.unlinked),
     )
 
 

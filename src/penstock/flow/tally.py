@@ -27,6 +27,7 @@ class Tally:
         linked_by: Of the links, in order.
         notes: What a person should know of the job.
         files: Whole path, bytes and time of the last change of each file that was read.
+        unlinked: Tables with refused rows, and how many references of theirs no link could set.
     """
 
     def __init__(self) -> None:
@@ -35,6 +36,7 @@ class Tally:
         self.linked_by: list[LoadResult] = []
         self.notes: list[str] = []
         self.files: list[tuple[str, int, int]] = []
+        self.unlinked: list[tuple[str, int]] = []
         self._left_out: dict[str, int] = {}
         self._names: dict[int, str] = {}
         self._read: list[pl.Series] = []
@@ -90,6 +92,17 @@ class Tally:
         waits = f", {result.quarantined:,} not" if result.quarantined else ""
         self.notes.append(f"{table}: {done:,} linked{waits}")
 
+    def not_linked(self, table: str, where: str, references: int) -> None:
+        """Book the references of rows of a table that a link left out: their load refused them."""
+        if not references:
+            return
+        self.unlinked.append((table, references))
+        nouns = "reference of refused rows is", "references of refused rows are"
+        self.notes.append(
+            f"{table}, {where}: {references:,} {nouns[references > 1]} not linked: "
+            "set when the rows come again in the source"
+        )
+
     @property
     def everything(self) -> list[LoadResult]:
         """Of loads and links."""
@@ -102,6 +115,7 @@ class Tally:
             self.results,
             self.linked_by,
             self.notes,
+            self.unlinked,
             self._reached,
             self._aggregated,
         ]

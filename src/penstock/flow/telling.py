@@ -66,7 +66,12 @@ class Telling:
             message = self._mailer.message(subject, "", readers)
             parts = [
                 Refused(
-                    job=one.job, table=one.table, rows=one.rows, reasons=one.reasons, path=one.path
+                    job=one.job,
+                    table=one.table,
+                    rows=one.rows,
+                    reasons=one.reasons,
+                    path=one.path,
+                    unlinked=one.unlinked,
                 )
                 for one in theirs
             ]

@@ -94,11 +94,6 @@ def mail_anew(
     return {to: sorted(rejects) for to, rejects in found.items()}
 
 
-def modes_of(connection: psycopg.Connection[Any], rejects: Sequence[int]) -> set[str]:
-    """The modes of the loads that refused what waits of these rejects."""
-    return {row[0] for row in connection.execute(_SQL["modes_of"], {"ids": list(rejects)})}
-
-
 def send_due(
     connection: psycopg.Connection[Any], send: Callable[[bytes, Sequence[str]], Sequence[str]]
 ) -> tuple[int, list[str]]:

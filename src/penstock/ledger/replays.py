@@ -32,6 +32,8 @@ class Replayable:
         values: Source column -> text, in the source's order; None where it could not be split.
         options: How the load that last met it was told to read: JSON of `load_table`'s options.
         has_key: True where the row's key is known.
+        mode: Of the load that last met it.
+        load_id: The load that met it first.
     """
 
     reject_id: int
@@ -40,6 +42,8 @@ class Replayable:
     values: Mapping[str, str | None] | None
     options: str
     has_key: bool
+    mode: str
+    load_id: str
 
 
 def replayable(connection: psycopg.Connection[Any], selection: Selection) -> list[Replayable]:
@@ -65,6 +69,8 @@ def _found(
             values=None if row[4] is None else texts_of(row[4]),
             options=row[5] or "{}",
             has_key=row[6],
+            mode=row[7] or "",
+            load_id=row[8],
         )
         for row in connection.execute("\n".join(parts), said)
     ]

@@ -16,7 +16,7 @@ from penstock.postgres.staging import ROW_COLUMN
 #: How the header of exported rejects begins, and what of it is ours: a corrected file is loaded
 #: as it is.
 _EXPORT = ("_id", "_column", "_reason", "_value")
-_EXPORTED = (*_EXPORT, "_table", "_raw")
+_EXPORTED = (*_EXPORT, "_of", "_table", "_raw")
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from penstock.model.marks import marks_of
 from penstock.model.options import CsvOptions, ExcelOptions, Grammar
 
 #: The columns that an export puts before and behind those of the source.
-_OURS = ("_id", "_column", "_reason", "_value", "_table", "_raw")
+_OURS = ("_id", "_column", "_reason", "_value", "_of", "_table", "_raw")
 _ID = re.compile("_+id")
 #: A spreadsheet may have made a number of it.
 _NUMBER = re.compile(r"\s*([0-9]{1,18})(?:\.0)?\s*")
@@ -87,6 +87,17 @@ class CorrectedFile:
         path, options, before = self._given
         same = self._kind == ".csv" or grammar == before
         return self if same else CorrectedFile(path, options, grammar)
+
+    def is_of(self, row: Correction, stored: Mapping[str, str | None] | None, mark: str) -> bool:
+        """Whether a row says of its reject what `export.mark_of` says, or nothing.
+
+        Args:
+            row: Of this file.
+            stored: As the reject came; None where it could not be split, or is not there.
+            mark: Of the reject.
+        """
+        said = (row.cells.get(_free("_of", stored or {})) or "").strip()
+        return said.casefold() in ("", mark.casefold())
 
     def values(
         self, row: Correction, stored: Mapping[str, str | None] | None

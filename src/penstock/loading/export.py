@@ -1,8 +1,9 @@
 """Writes refused rows to a file that a person corrects and loads again. Not for: choosing them.
 
-The columns are `_id, _column, _reason, _value`, `_table` where the rows are of several tables, then
-those of the source in its order, then `_raw` where a record could not be split. A source column of
-such a name keeps it: then ours gets another underscore in front.
+The columns are `_id, _column, _reason, _value`, `_of` where the rows are in the ledger (`mark_of`),
+`_table` where they are of several tables, then those of the source in its order, then `_raw` where
+a record could not be split. A source column of such a name keeps it: then ours gets another
+underscore in front.
 """
 
 from __future__ import annotations
@@ -72,6 +73,7 @@ class _Refused:
     bad: Sequence[Cell]
     values: str | None
     raw: bytes
+    mark: Cell = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +83,11 @@ class _Layout:
     names: tuple[str, ...]
     tables: int
     with_raw: bool
+    with_of: bool = False
 
     def header(self) -> list[str]:
         ours = ["_id", "_column", "_reason", "_value"]
+        ours += ["_of"] if self.with_of else []
         ours += ["_table"] if self.tables > 1 else []
         ours = [self._free(name) for name in ours]
         return [*ours, *self.names, *([self._free("_raw")] if self.with_raw else [])]
@@ -96,6 +100,7 @@ class _Layout:
             _JOIN.join(row.reasons) or None,
             _JOIN.join(value or "" for value in row.bad) or None,
         ]
+        cells += [row.mark] if self.with_of else []
         cells += [str(row.table)] if self.tables > 1 else []
         cells += [values.get(name) for name in self.names]
         if self.with_raw:
@@ -140,6 +145,7 @@ def export_rejects(connection: psycopg.Connection[Any], path: str | Path, what: 
             names=names or _to_fill_in(connection, {one.table for one in found}),
             tables=len({one.table for one in found}),
             with_raw=any(one.names is None for one in found),
+            with_of=True,
         )
         rows = (
             _Refused(
@@ -150,10 +156,19 @@ def export_rejects(connection: psycopg.Connection[Any], path: str | Path, what: 
                 bad=one.bad_values,
                 values=one.raw_values,
                 raw=one.raw,
+                mark=mark_of(one.load_id),
             )
             for one in quarantine.stream(connection, what)
         )
         return _write(Path(path), layout, rows)
+
+
+def mark_of(load_id: str) -> str:
+    """What tells a reject from one of another ledger with the same number: the load that met it.
+
+    What stands in front keeps spreadsheets from taking it for a number or a day.
+    """
+    return f"L-{load_id[:8]}"
 
 
 def _to_fill_in(connection: psycopg.Connection[Any], tables: set[TableName]) -> tuple[str, ...]:

@@ -103,7 +103,9 @@ class Recorder:
         for load in loads:  # when each replay has closed its own
             load.resolve()
             prepared = load.prepared
-            if prepared.awaited and self._options.mode in (LoadMode.UPSERT, LoadMode.SYNC):
+            replayed = prepared.replaying is not None and not prepared.retry_of
+            mode = (prepared.reading if replayed else self._options).mode
+            if prepared.awaited and mode in (LoadMode.UPSERT, LoadMode.SYNC):
                 overtaken = rejects.overtake(connection, prepared.load_id, prepared.spec.name)
                 load.books.superseded += overtaken
 

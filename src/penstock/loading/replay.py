@@ -14,19 +14,22 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from penstock.errors import UsageError
+from penstock.errors import SourceError, UsageError
 from penstock.ledger import replays
 from penstock.ledger.history import require_ledger
 from penstock.ledger.quarantine import Selection
 from penstock.ledger.replays import Replayable
 from penstock.ledger.runs import RunRecord
 from penstock.loading.apart import apart
-from penstock.loading.corrected import CorrectedFile
+from penstock.loading.columns import match
+from penstock.loading.corrected import CorrectedFile, Correction
+from penstock.loading.export import mark_of
 from penstock.loading.load import carry_out, options_from
 from penstock.loading.prepare import Prepared, prepare
 from penstock.loading.replaying import RejectsInput
 from penstock.loading.star import StarFile, in_order
 from penstock.loading.waited import names_there, orphans_there, quoted
+from penstock.model.naming import is_link_label
 from penstock.model.options import TYPED, Budget, LoadMode, LoadOptions
 from penstock.model.result import REJECTS, ReplayResult
 from penstock.model.table import TableName
@@ -38,6 +41,12 @@ if TYPE_CHECKING:
 
 #: Modes that do nothing to the rows that are not in the input.
 MODES = (LoadMode.APPEND, LoadMode.INSERT_NEW, LoadMode.UPSERT)
+#: What a row's own load did -> what the replay of the row does; every other load appends.
+_LIKE_ITS_LOAD = {
+    LoadMode.UPSERT: LoadMode.UPSERT,
+    LoadMode.SYNC: LoadMode.UPSERT,
+    LoadMode.INSERT_NEW: LoadMode.INSERT_NEW,
+}
 #: One row of an input: reject, record, line, texts.
 _Row = tuple[int, int, int, Sequence[str | None]]
 
@@ -49,6 +58,13 @@ class _Kind:
     table: TableName
     columns: tuple[str, ...]
     options: str
+    mode: LoadMode
+    key: tuple[str, ...]
+
+    @property
+    def looks_up(self) -> bool:
+        """Whether its rows refer to others by natural key."""
+        return "lookups" in json.loads(self.options)
 
 
 def replay_rejects(
@@ -119,6 +135,7 @@ def run_replay(
     options: Mapping[str, Any],
     *,
     command: str = "",
+    like_its_load: bool = False,
 ) -> ReplayResult:
     """`replay_rejects` with the choice of rejects made by the caller.
 
@@ -128,12 +145,14 @@ def run_replay(
         select: Which rejects, as they came.
         options: As for `replay_rejects`, by name; what is not said is not in it.
         command: For the ledger.
+        like_its_load: True: `mode` and `key` are those of the load that refused the row, as far as
+            a replay has that mode; rows of loads with others are loaded beside them.
     """
     base = options_from(**{"max_rejects": Budget(share=None), **options})
     _check(base)
     corrected = None if file is None else CorrectedFile(file, base.csv, base.grammar)
     with target_of(where) as target:
-        plan = _Plan(target, corrected, select, options)
+        plan = _Plan(target, corrected, select, options, like_its_load=like_its_load)
         try:
             require_ledger(target.connection)
             loads = carry_out(target, plan.tables, base, RunRecord("replay", command))
@@ -147,6 +166,31 @@ def run_replay(
         skipped=dict(sorted(plan.skipped.items()))
         | {gone: "closed" for one in plan.inputs for gone in one.replaying.gone},
     )
+
+
+def _check_of(corrected: CorrectedFile, found: Sequence[Replayable]) -> None:
+    """Refuse a file of another ledger: the numbers of its rejects are those of other rows here.
+
+    Raises:
+        SourceError: What a row says in `_of` does not fit the reject.
+    """
+    here = {one.reject_id: one for one in found}
+    odd: list[Correction] = []
+    for row in corrected.rows.values():
+        one = here.get(row.reject_id)
+        stored, mark = (None, "") if one is None else (one.values, mark_of(one.load_id))
+        if not corrected.is_of(row, stored, mark):
+            odd.append(row)
+    if odd:
+        first = odd[0]
+        said = "another row" if first.reject_id in here else "no row"
+        raise SourceError(
+            f"{corrected.name} line {first.line}: reject {first.reject_id} of this database is "
+            f"{said}, by what the file says in _of ({len(odd):,} of {len(corrected.rows):,} rows). "
+            "The file was exported from another database, such as that of another environment: "
+            "replay it there, or export the rejects of this one anew.",
+            code="columns",
+        )
 
 
 def _check(options: LoadOptions) -> None:
@@ -170,23 +214,31 @@ class _Plan:
         corrected: CorrectedFile | None,
         select: Callable[[psycopg.Connection[Any]], Selection],
         said: Mapping[str, Any],
+        *,
+        like_its_load: bool,
     ) -> None:
         self.inputs: list[RejectsInput] = []
         self.skipped: dict[int, str] = {}
         self._target = target
         self._corrected = corrected
         self._select = select
-        self._said = said
+        # What the command line was not told it gives as empty.
+        self._said = {name: value for name, value in said.items() if value not in ((), {})}
+        self._like_its_load = like_its_load
+        self._name = REJECTS if corrected is None else corrected.name
 
     def tables(self, base: LoadOptions, folder: Callable[[], Path]) -> list[Prepared]:
         """The loads, parents before their children."""
         del folder
         connection = self._target.connection
-        kinds = self._kinds()
+        kinds = self._kinds(base)
         places = [StarFile(quoted(table), table, []) for table in {kind.table for kind in kinds}]
         order = [one.name for one in in_order(connection, places)] if len(places) > 1 else None
         planned = []
-        for kind, rows in sorted(kinds.items(), key=lambda item: min(row[0] for row in item[1])):
+        # Rows that refer to others by natural key, as those of links, find what came beside them.
+        first = {kind: min(row[0] for row in rows) for kind, rows in kinds.items()}
+        for kind in sorted(kinds, key=lambda one: (one.looks_up, first[one])):
+            rows = kinds[kind]
             planned.append((kind, self._prepared(kind, rows, base)))
         if order is not None:
             planned.sort(key=lambda one: order.index(one[0].table))
@@ -207,7 +259,7 @@ class _Plan:
                 if prepared.replaying is not None:
                     prepared.replaying.apart |= found
 
-    def _kinds(self) -> dict[_Kind, list[_Row]]:
+    def _kinds(self, base: LoadOptions) -> dict[_Kind, list[_Row]]:
         connection, corrected = self._target.connection, self._corrected
         if corrected is None:
             what = self._select(connection)
@@ -217,6 +269,8 @@ class _Plan:
             what = Selection(ids=tuple(wanted), statuses=None)
         kinds: dict[_Kind, list[_Row]] = {}
         found = replays.replayable(connection, what)
+        if corrected is not None:
+            _check_of(corrected, found)
         grammars = {self._read(text)[0].grammar for text in {one.options for one in found}}
         if corrected is not None and len(grammars) == 1:
             self._corrected = corrected.as_written(grammars.pop())
@@ -226,15 +280,30 @@ class _Plan:
             if one.status != "waiting" or values is None:
                 self.skipped[one.reject_id] = "unsplit" if one.status == "waiting" else one.status
                 continue
-            kind = _Kind(one.table, tuple(values), one.options)
+            kind = self._kind(one, tuple(values), base)
             kinds.setdefault(kind, []).append(self._row(one.reject_id, list(values.values())))
         self.skipped |= dict.fromkeys(wanted, "unknown")
         return {kind: sorted(rows, key=lambda row: row[1]) for kind, rows in kinds.items()}
 
+    def _kind(self, one: Replayable, columns: tuple[str, ...], base: LoadOptions) -> _Kind:
+        before = LoadMode(one.mode or LoadMode.APPEND)
+        mode = _LIKE_ITS_LOAD.get(before, LoadMode.APPEND) if self._like_its_load else base.mode
+        key = json.loads(one.options).get("key", ()) if before in _LIKE_ITS_LOAD else ()
+        return _Kind(one.table, columns, one.options, mode, tuple(key))
+
     def _values(self, one: Replayable) -> Mapping[str, str | None] | None:
         if self._corrected is None:
             return one.values
-        return self._corrected.values(self._corrected.rows[one.reject_id], one.values)
+        values = self._corrected.values(self._corrected.rows[one.reject_id], one.values)
+        if values is None:
+            return None
+        # What a link has for people is no field of the rows beside it.
+        own = one.values or {}
+        return {
+            name: cell
+            for name, cell in values.items()
+            if name in own or not is_link_label(name, one.table)
+        }
 
     def _row(self, reject: int, texts: Sequence[str | None]) -> _Row:
         if self._corrected is None:
@@ -247,6 +316,14 @@ class _Plan:
         stored: dict[str, Any] = json.loads(text)
         typed = stored.pop(TYPED, ())
         return options_from(**{**stored, **self._said}), typed
+
+    def _key(self, kind: _Kind, own: LoadOptions) -> tuple[str, ...]:
+        """The key that is said now, where the rows have it; else that of the load before."""
+        if kind.mode is LoadMode.APPEND or not kind.key or set(own.key) == set(kind.key):
+            return own.key
+        spec = read_spec(self._target.connection, kind.table)
+        there = {one.name for one in match(kind.columns, spec, own, self._name).columns}
+        return own.key if own.key and there.issuperset(own.key) else kind.key
 
     def _prepared(self, kind: _Kind, rows: Sequence[_Row], base: LoadOptions) -> Prepared:
         options, typed = self._read(kind.options)
@@ -261,8 +338,10 @@ class _Plan:
             lookups=options.lookups,
             ignore_extra=options.ignore_extra,
             group=options.group,
+            mode=kind.mode,
         )
-        name = REJECTS if self._corrected is None else self._corrected.name
+        own = replace(own, key=self._key(kind, own))
+        name = self._name
         note = "replayed as it came" if self._corrected is None else f"replayed from {name}"
         source = RejectsInput(name, rows, kind.columns, typed=typed, note=note)
         self.inputs.append(source)

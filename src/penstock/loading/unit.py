@@ -239,7 +239,7 @@ class Unit:
         return TableLoad(
             self._connection,
             prepared,
-            prepared.reading if prepared.retry_of else self._options,
+            self._options if prepared.replaying is None else prepared.reading,
             room,
             self._observer,
             along=tuple(along),

@@ -289,8 +289,8 @@ class LoadOptions:
     def written(self, typed: Collection[str] = ()) -> dict[str, Any]:
         """How the values are written, as options of `load_table`, where it is not the default.
 
-        Where rows may wait for their parents, also what else a later try of them must know:
-        `mode`, `key`, `within` and `orphans`.
+        Also the `key`; and where rows may wait for their parents, what else a later try of them
+        must know: `mode`, `within` and `orphans`.
 
         Args:
             typed: Source columns that are not text; they are the entry `typed`.
@@ -308,9 +308,10 @@ class LoadOptions:
             said["ignore_extra"] = True
         if self.group:
             said["group"] = self.group
+        if self.key:
+            said["key"] = list(self.key)
         if OrphanPolicy.WAIT in self.orphans.values():
             said["mode"] = self.mode.value
             said["orphans"] = {name: policy.value for name, policy in self.orphans.items()}
-            said |= {"key": list(self.key)} if self.key else {}
             said |= {"within": dict(self.within)} if self.within else {}
         return said | ({TYPED: sorted(typed)} if typed else {})

@@ -144,7 +144,7 @@ def test_rejects_are_exported_privately_and_never_over_a_file(
     path = folder / "r.csv"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     lines = path.read_text("utf-8-sig").splitlines()
-    assert lines[0] == "_id,_column,_reason,_value,order_id,customer_id,amount"
+    assert lines[0] == "_id,_column,_reason,_value,_of,order_id,customer_id,amount"
     assert lines[2].endswith(",12,1,'=1+1")
     before = (folder / "orders.csv").read_bytes()
     over = penstock(folder, "rejects", "export", "orders.csv", "orders", "--dsn", loaded.url)

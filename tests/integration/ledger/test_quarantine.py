@@ -154,7 +154,7 @@ def test_the_raw_row_keeps_every_text_in_the_order_of_the_source(
     assert (
         (tmp_path / "r.csv")
         .read_text("utf-8-sig")
-        .startswith("_id,_column,_reason,_value,order_id,customer_id,amount\n")
+        .startswith("_id,_column,_reason,_value,_of,order_id,customer_id,amount\n")
     )
 
 
@@ -218,10 +218,13 @@ def test_an_export_holds_what_was_chosen_and_its_layout(filled: Database, tmp_pa
     with path.open(encoding="utf-8-sig", newline="") as file:
         rows = list(csv.reader(file, strict=True))
     assert rows[0] == [
-        *("_id", "_column", "_reason", "_value"),
+        *("_id", "_column", "_reason", "_value", "_of"),
         *("order_id", "customer_id", "amount", "_raw"),
     ]
-    assert [[row[0], row[1], *row[4:]] for row in rows[1:]] == [
+    marks = "select reject_id::text, 'L-' || left(load_id::text, 8) from penstock.rejects"
+    found = filled.connect().execute(marks).fetchall()
+    assert {(row[0], row[4]) for row in rows[1:]} <= set(found)
+    assert [[row[0], row[1], *row[5:]] for row in rows[1:]] == [
         ["1", "amount", "1", "", "x", ""],
         ["2", "customer_id", "2", "7", "1", ""],
         ["3", "customer_id; amount", "3", "z", "y", ""],

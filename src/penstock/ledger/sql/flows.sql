@@ -143,11 +143,6 @@ update penstock.rejects set mailed_at = null
 where last_load = any (%(loads)s::uuid[]) and status = 'waiting'
 returning reject_id, mailed_to;
 
--- name: modes_of
--- How the loads were that refused these.
-select distinct l.mode from penstock.rejects r join penstock.loads l on l.load_id = r.last_load
-where r.reject_id = any (%(ids)s::bigint[]) and r.status = 'waiting';
-
 -- name: put_mail
 insert into penstock.outbox (mail_id, run_id, kind, subject, recipients, message)
 values (%(mail_id)s, %(run_id)s, %(kind)s, %(subject)s, %(recipients)s, %(message)s);

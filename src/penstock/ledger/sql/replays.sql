@@ -4,7 +4,8 @@
 -- What there is to replay, with how the load that last met it was told to read; `selected`, of
 -- quarantine.sql, and `sources_ordered` follow.
 select r.reject_id, r.schema_name, r.table_name, r.status, r.raw_values::text, l.options::text,
-       r.key is not null
+       r.key is not null, coalesce(l.options ->> 'mode', l.mode),
+       r.load_id::text
 from penstock.rejects r left join penstock.loads l on l.load_id = r.last_load
 
 -- name: awaiting
