@@ -64,7 +64,7 @@ def test_what_is_not_there_waits_with_its_natural_key(star: Database, tmp_path: 
     text = "sale_id,customer_no,code\n1,9,N-1\n2,x,n-1\n3,8,N-1\n"
     result = load(star, tmp_path, text)
     assert (result.inserted, result.quarantined) == (1, 2)
-    said = {(r.column, r.code): r.samples[0][2:] for r in result.reasons}
+    said = {(r.column, r.code): r.samples[0][2:4] for r in result.reasons}
     assert said[("customer_id", "23503")] == ("9", "9 is no customer_no of dim_customers")
     assert said[("shop_id", "23503")] == ("n-1", "n-1 is no code of dim_shops")
     assert said[("customer_id", "22P02")][0] == "x"
