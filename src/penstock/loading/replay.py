@@ -286,7 +286,8 @@ class _Plan:
         return {kind: sorted(rows, key=lambda row: row[1]) for kind, rows in kinds.items()}
 
     def _kind(self, one: Replayable, columns: tuple[str, ...], base: LoadOptions) -> _Kind:
-        before = LoadMode(one.mode or LoadMode.APPEND)
+        # What was sent to another system has a mode of its own, and no table here.
+        before = next((mode for mode in LoadMode if mode == one.mode), LoadMode.APPEND)
         mode = _LIKE_ITS_LOAD.get(before, LoadMode.APPEND) if self._like_its_load else base.mode
         key = json.loads(one.options).get("key", ()) if before in _LIKE_ITS_LOAD else ()
         return _Kind(one.table, columns, one.options, mode, tuple(key))
