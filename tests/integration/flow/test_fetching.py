@@ -192,9 +192,9 @@ def test_names_that_lead_elsewhere_do_not(flow: Flow, sftp_box: Box, tmp_path: P
     put(sftp_box, "a\nb\x1b[31m.csv", "1")
     put(sftp_box, "x\\..\\c.csv", "2")
     (sftp_box.folder / "out" / os.fsdecode(b"\xff.csv")).write_text("3")
-    sftp_box.names = [b"../../escaped.csv", b"/etc/escaped.csv"]
+    sftp_box.names = [b"../../slipped-out-of-its-folder.csv", b"/etc/slipped-out-of-its-folder.csv"]
     assert sorted(fetched(flow())) == ["_.csv", "a_b_[31m.csv", "x_.._c.csv"]
-    assert not list(tmp_path.parent.rglob("escaped*"))
+    assert not list(tmp_path.parent.rglob("slipped-out*"))
 
 
 def test_only_places_can_be_fetched_from(flow: Flow) -> None:
