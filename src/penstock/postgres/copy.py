@@ -90,18 +90,21 @@ class BinaryEncoder:
 
 def _arrow(frame: pl.DataFrame) -> arrow.Table:
     table = arrow.Table.from_arrow(frame)
-    text = [name for name, dtype in frame.schema.items() if dtype == pl.String]
-    if not text:
+    # Polars hands out views of strings and bytes; pgpq knows offsets only.
+    large = {
+        name: arrow.DataType.large_utf8() if dtype == pl.String else arrow.DataType.large_binary()
+        for name, dtype in frame.schema.items()
+        if dtype in (pl.String, pl.Binary)
+    }
+    if not large:
         return table
-    # Polars hands out string views; pgpq knows offsets only.
-    large = arrow.DataType.large_utf8()
     fields: list[arrow.Field] = []
     columns = []
     for name in frame.columns:
         field, column = table.field(name), table.column(name)
-        if name in text:
-            fields.append(arrow.Field(name, large, nullable=True))
-            columns.append(column.cast(large))
+        if name in large:
+            fields.append(arrow.Field(name, large[name], nullable=True))
+            columns.append(column.cast(large[name]))
         else:
             fields.append(field)
             columns.append(column)
@@ -128,6 +131,31 @@ class CsvEncoder:
     def finish(self) -> bytes:
         """Nothing: CSV has no trailer."""
         return b""
+
+
+def copy_frame(
+    connection: psycopg.Connection[Any],
+    table: sql.Composable,
+    frame: pl.DataFrame,
+) -> int:
+    """Send a frame into a table of our own, whose columns have exactly its types, by binary COPY.
+
+    Args:
+        connection: Inside a transaction.
+        table: Quoted by the caller.
+        frame: Columns of the table, of pairs that binary COPY holds exactly; Binary for `bytea`.
+
+    Returns:
+        The rows that the server says it took.
+
+    Raises:
+        BalanceError: They are not those of the frame.
+    """
+    encoder = BinaryEncoder()
+    pieces = [encoder.encode(frame), encoder.finish()]
+    taken = copy_in(connection, table, frame.columns, encoder.options, pieces)
+    compare_count(table.as_string(connection), frame.height, taken)
+    return taken
 
 
 def copy_in(

@@ -1,0 +1,43 @@
+-- Queries of staging.
+
+-- name: find_source
+-- The number of a source.
+select source_id from penstock.sources where pipeline = %(pipeline)s and source = %(source)s;
+
+-- name: add_source
+-- Another process may add it at the same time.
+insert into penstock.sources (pipeline, source) values (%(pipeline)s, %(source)s)
+on conflict do nothing;
+
+-- name: provide_days
+-- The days of staging ahead; by the owner's rights.
+select penstock.provide_event_days(%(ahead)s);
+
+-- name: begin_chunk
+-- What is received now; nothing of it is new until it is known to be.
+with made as (
+  insert into penstock.chunks (source_id, origin, received, staged, repeated)
+  values (%(source)s, %(origin)s, %(received)s, 0, %(received)s)
+  returning chunk, source_id)
+select made.chunk, s.pipeline from made join penstock.sources s using (source_id);
+
+-- name: known_ids
+-- Which of these were received before.
+select delivery_id from penstock.event_ids
+where source_id = %(source)s and delivery_id = any (%(ids)s);
+
+-- name: end_chunk
+-- How many of them were new.
+update penstock.chunks set staged = %(staged)s, repeated = %(repeated)s where chunk = %(chunk)s;
+
+-- name: add_batches
+-- What workers claim: parts of the chunk, of bounded size.
+insert into penstock.batches (pipeline, source_id, chunk, pos_from, pos_to, received_at)
+select s.pipeline, c.source_id, c.chunk, low, least(low + %(size)s, %(staged)s), c.received_at
+from penstock.chunks c join penstock.sources s using (source_id),
+     generate_series(0, %(staged)s - 1, %(size)s) low
+where c.chunk = %(chunk)s;
+
+-- name: notify
+-- Workers that listen look at once; those behind a pooler look now and then.
+select pg_notify(%(channel)s, %(pipeline)s);
