@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import polars as pl
+
 from penstock.errors import BalanceError, BudgetExceeded, ShrinkRefused
 from penstock.loading.fill import Filled
 from penstock.loading.intake import Books
 from penstock.loading.prepare import Prepared
 from penstock.loading.spool import Spool
+from penstock.model.batch import ROW, record_of
 from penstock.model.options import LoadMode, LoadOptions
 from penstock.model.result import LoadResult, Waited
 
@@ -20,6 +23,8 @@ _UNREADABLE = "22"
 _REASONS = 8
 #: Codes of rows whose parent is not there, or was refused.
 _ORPHAN = ("23503", "parent_refused")
+#: What is told of the first fault of a refused row.
+_FAULT = ("columns", "codes", "reasons")
 
 
 class TableBooks:
@@ -68,6 +73,15 @@ class TableBooks:
             return f"reject #{self.prepared.replaying.held[row]}"
         return f"row {self.prepared.origin(row)[1]}"
 
+    def refused_rows(self) -> list[tuple[int, str, str]]:
+        """Of each refused row its number, from 1 as they were given, code and reason."""
+        found = []
+        for frame in self.spool.frames():
+            faults = frame.select(ROW, *(pl.col(name).list.first() for name in _FAULT))
+            for row, column, code, reason in faults.iter_rows():
+                found.append((record_of(row), code, f"{column}: {reason}" if column else reason))
+        return found
+
     def _all_wait(self) -> bool:
         """True where every refused row only waits for its parents."""
         reasons, awaited = self.spool.reasons(), self.prepared.awaited
@@ -84,7 +98,8 @@ class TableBooks:
         read, inserted = self.client.read, self.filled.inserted
         taken = inserted + self.filled.updated + self.filled.unchanged + self.filled.ignored
         name, budget = self.prepared.spec.name, self._options.budget
-        if self.refused and not taken and self.prepared.replaying is None and not self._all_wait():
+        alone = self.prepared.replaying is None and not self._options.one_of_many
+        if self.refused and not taken and alone and not self._all_wait():
             raise BudgetExceeded(
                 f"{name}: every row was refused ({self.refused:,} of {read:,}). "
                 f"The load was rolled back.{self._reasons()}",

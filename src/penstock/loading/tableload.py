@@ -392,7 +392,7 @@ class TableLoad:
         columns = [column.name for column in self.prepared.inputs[0][1].columns]
         if self.books.filled.inserted and not self._options.dry_run:
             advance(connection, spec, columns)
-        filled = self.books.filled
-        if worth_analyzing(connection, spec, filled.inserted, filled.updated):
+        filled, many = self.books.filled, self._options.one_of_many
+        if not many and worth_analyzing(connection, spec, filled.inserted, filled.updated):
             self._observer.step(Step.ANALYZE, str(spec.name))
             analyze(connection, spec)

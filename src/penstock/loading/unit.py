@@ -231,9 +231,15 @@ class Unit:
             for books in self._books
         ]
         self._recorder.succeeded(connection, self._books, results)
-        if options.along is not None:
-            options.along(connection)
+        self._tell_along(own)
         return results
+
+    def _tell_along(self, own: Sequence[TableBooks]) -> None:
+        """What the caller writes in the same transaction, last of all."""
+        if self._options.on_refused is not None:
+            self._options.on_refused([row for books in own for row in books.refused_rows()])
+        if self._options.along is not None:
+            self._options.along(self._connection)
 
     def _table_load(self, prepared: Prepared, room: Room, along: Sequence[TableLoad]) -> TableLoad:
         return TableLoad(

@@ -251,6 +251,12 @@ class LoadOptions:
         on_step: Called with the name of each step as it begins (`penstock.loading.steps`).
         along: Called with the psycopg connection before the commit: what it writes is committed
             with the data, or not at all. It may be called again where a load begins anew.
+        carried: Columns that say when and by whom a row was written: they are written with it, and
+            alone do not make it a changed one in `upsert`.
+        on_refused: Called before `along` with the refused rows: the number of each, from 1 in the
+            order in which they were given, the code and the reason of its first fault.
+        one_of_many: True: one of the many batches of a pipeline. All of its rows may be refused,
+            and the table's statistics are left to autovacuum.
     """
 
     mode: LoadMode = LoadMode.APPEND
@@ -285,6 +291,9 @@ class LoadOptions:
     on_progress: Callable[[Progress], None] | None = None
     on_step: Callable[[str], None] | None = None
     along: Callable[[Any], None] | None = None
+    carried: tuple[str, ...] = ()
+    on_refused: Callable[[list[tuple[int, str, str]]], None] | None = None
+    one_of_many: bool = False
 
     def written(self, typed: Collection[str] = ()) -> dict[str, Any]:
         """How the values are written, as options of `load_table`, where it is not the default.

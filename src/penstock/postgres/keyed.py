@@ -7,7 +7,7 @@ join, and only what differs is inserted or updated, in the order of the key.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,6 +69,7 @@ class KeyedStage(Stage):
         key: A unique key of the target, all of its columns supplied.
         update: False: rows whose key is there are left alone.
         revive: Column -> the value that marks a row as gone; a row that comes gets the default.
+        carried: Columns that are written with a row, and alone do not make it a changed one.
         place: Where its tables lie.
 
     Attributes:
@@ -87,6 +88,7 @@ class KeyedStage(Stage):
         key: Key,
         update: bool,
         revive: Mapping[str, Any] | None = None,
+        carried: Collection[str] = (),
         place: Place = TEMPORARY,
     ) -> None:
         super().__init__(connection, spec, columns, number, place=place)
@@ -99,6 +101,7 @@ class KeyedStage(Stage):
         self._plain = [column for column in self.columns if column.name not in key.columns]
         if not update:
             self._plain = []
+        self._compared = [column for column in self._plain if column.name not in carried]
 
     # The real thing --------------------------------------------------------------------------
 
@@ -331,7 +334,7 @@ class KeyedStage(Stage):
         self, *, cast: bool = True, columns: Sequence[Column] | None = None
     ) -> sql.Composable:
         parts: list[sql.Composable] = []
-        for column in self._plain if columns is None else columns:
+        for column in self._compared if columns is None else columns:
             one = sql.Identifier("t", column.name)
             two = self._value(column) if cast else sql.Identifier("s", column.name)
             parts.append(sql.SQL("not ({})").format(same_value(column, one, two)))

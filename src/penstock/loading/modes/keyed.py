@@ -76,6 +76,7 @@ class KeyedFilling(Filling):
             key=self.key,
             update=self.options.mode is not LoadMode.INSERT_NEW,
             revive=self.options.missing,
+            carried=self.options.carried,
             place=self._place(),
         )
 

@@ -1,0 +1,250 @@
+"""Which keys a target holds: unique over partitions, and newer versions stay.
+
+PostgreSQL's unique keys of a table that is partitioned by time hold the time too (chapter "Table
+Partitioning", limitations): one key could stand in two partitions. And a version that comes late
+must not take the place of a newer one. So each key is registered, with the time under which the
+target holds it and its version. It is looked up before the load and changed in its transaction; who
+finds it changed meanwhile rolls back and begins anew. Not for: deliveries (`staging`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+import psycopg
+from psycopg import sql
+
+from penstock.errors import TryAgain
+from penstock.events.pipeline import Pipeline
+from penstock.model.table import TableName, TableSpec
+from penstock.postgres.copy import copy_frame
+from penstock.postgres.names import qualified
+from penstock.postgres.queries import queries
+
+_SQL = queries("penstock.events.sql", "registry.sql")
+_KEYS = sql.Identifier("penstock", "event_keys")
+#: Between the columns of a key: U+001F, "information separator one".
+_BETWEEN = "\x1f"
+_SEEN = {"key": pl.String(), "seen_held": pl.Datetime("us", "UTC"), "seen_version": pl.Int64()}
+
+
+class Overtaken(TryAgain):
+    """Another worker has changed a key meanwhile: the batch begins anew."""
+
+
+@dataclass(slots=True)
+class Fresh:
+    """Rows that are to be loaded, and what is known of their keys.
+
+    Attributes:
+        rows: Numbers of the rows (from 0) that are loaded, in their order.
+        older: Numbers of those that are not: the target, or another of them, is newer.
+        keys: One row for each that is loaded: `number` (UInt32), `key`, `held_at` (Datetime, UTC),
+            `version` (Int64), `known` (Boolean), `seen_held`, `seen_version`.
+    """
+
+    rows: pl.Series
+    older: pl.Series
+    keys: pl.DataFrame
+
+
+class Registry:
+    """The keys of one target.
+
+    Args:
+        connection: In autocommit.
+        pipeline: Whose target it is.
+        spec: The target.
+    """
+
+    def __init__(
+        self, connection: psycopg.Connection[Any], pipeline: Pipeline, spec: TableSpec
+    ) -> None:
+        self._connection = connection
+        self._pipeline = pipeline
+        self._spec = spec
+        self._by_time = pipeline.time is not None and not _unique(spec, pipeline.keys)
+        self._target = _target_id(connection, spec.name)
+
+    def look_up(self, frame: pl.DataFrame) -> Fresh:
+        """Which rows are newer than what the target holds.
+
+        Args:
+            frame: `key` (String, not NULL), `held_at` (Datetime UTC), `version` (Int64): a row for
+                each row of the batch, in its order.
+        """
+        numbered = frame.with_row_index("number")
+        # Of several rows with one key the newest counts; the later one where that says nothing.
+        last = numbered.sort("version", "number", nulls_last=False).unique("key", keep="last")
+        rows = self._connection.execute(
+            _SQL["known"], {"target": self._target, "keys": last["key"].to_list()}
+        ).fetchall()
+        seen = pl.DataFrame(rows, schema=_SEEN, orient="row").with_columns(known=pl.lit(True))
+        keys = last.join(seen, on="key", how="left").with_columns(
+            pl.col("known").fill_null(value=False)
+        )
+        newer = pl.col("seen_version") > pl.col("version")
+        keys = keys.filter(~newer.fill_null(value=False)).sort("number")
+        chosen = keys["number"]
+        older = numbered.filter(~pl.col("number").is_in(chosen.implode()))["number"]
+        return Fresh(chosen, older, keys)
+
+    def write(
+        self,
+        connection: psycopg.Connection[Any],
+        fresh: Fresh,
+        refused: Collection[int],
+        *,
+        changed: bool,
+    ) -> None:
+        """Register what was loaded, and take away what stands under another time.
+
+        Args:
+            connection: In the transaction of the load.
+            fresh: As `look_up` gave it.
+            refused: Numbers of rows that the load refused.
+            changed: False where the load has neither inserted nor updated a row.
+
+        Raises:
+            Overtaken: A key is not as it was seen: roll back.
+        """
+        keys = fresh.keys
+        if refused:
+            keys = keys.filter(~pl.col("number").is_in(list(refused)))
+        self._add(connection, keys.filter(~pl.col("known")))
+        known = keys.filter("known")
+        same = pl.col("held_at").eq_missing(pl.col("seen_held")) & pl.col("version").eq_missing(
+            pl.col("seen_version")
+        )
+        self._change(connection, known.filter(~same))
+        if changed:
+            self._hold(connection, known.filter(same))
+        if self._by_time:
+            moved = (
+                pl.col("held_at").ne_missing(pl.col("seen_held"))
+                & pl.col("seen_held").is_not_null()
+            )
+            self._take_away(connection, known.filter(moved))
+
+    def _add(self, connection: psycopg.Connection[Any], keys: pl.DataFrame) -> None:
+        if keys.is_empty():
+            return
+        target = pl.lit(self._target, dtype=pl.Int32).alias("target_id")
+        rows = keys.select(target, "key", "held_at", "version").sort("key")
+        try:
+            with connection.transaction():
+                copy_frame(connection, _KEYS, rows)
+        except psycopg.errors.UniqueViolation:
+            raise self._overtaken() from None
+
+    def _change(self, connection: psycopg.Connection[Any], keys: pl.DataFrame) -> None:
+        if keys.is_empty():
+            return
+        ordered = keys.sort("key")
+        done = connection.execute(
+            _SQL["change"],
+            {
+                "target": self._target,
+                "keys": ordered["key"].to_list(),
+                "held": ordered["held_at"].to_list(),
+                "versions": ordered["version"].to_list(),
+                "seen_held": ordered["seen_held"].to_list(),
+                "seen_versions": ordered["seen_version"].to_list(),
+            },
+        )
+        if done.rowcount != keys.height:
+            raise self._overtaken()
+
+    def _hold(self, connection: psycopg.Connection[Any], keys: pl.DataFrame) -> None:
+        if keys.is_empty():
+            return
+        row = connection.execute(
+            _SQL["hold"],
+            {
+                "target": self._target,
+                "keys": keys["key"].to_list(),
+                "seen_held": keys["seen_held"].to_list(),
+                "seen_versions": keys["seen_version"].to_list(),
+            },
+        ).fetchone()
+        if row is None or row[0] != keys.height:
+            raise self._overtaken()
+
+    def _take_away(self, connection: psycopg.Connection[Any], keys: pl.DataFrame) -> None:
+        """Rows whose newer version stands under another time."""
+        names = self._pipeline.keys
+        types = {column.name: column.type for column in self._spec.columns}
+        statement = sql.SQL("delete from {} t where {} and t.{} = %s").format(
+            qualified(self._spec.name),
+            sql.SQL(" and ").join(
+                sql.SQL("t.{} = %s::{}").format(sql.Identifier(name), sql.SQL(types[name]))
+                for name in names
+            ),
+            sql.Identifier(str(self._pipeline.time)),
+        )
+        with connection.cursor() as cursor:
+            for key, held in keys.sort("key").select("key", "seen_held").iter_rows():
+                cursor.execute(statement, [*key.split(_BETWEEN), held])
+
+    def _overtaken(self) -> Overtaken:
+        return Overtaken(
+            f"{self._spec.name}: another worker has changed rows with the same keys meanwhile. "
+            "Nothing was changed; the batch begins anew.",
+            code="overtaken",
+        )
+
+
+def key_texts(frame: pl.DataFrame, names: Collection[str]) -> pl.Series:
+    """The keys of rows as one text each; NULL where a part is.
+
+    Args:
+        frame: Rows; of the transform, with columns of any plain type.
+        names: The columns of the key.
+    """
+    parts = [pl.col(name).cast(pl.String) for name in names]
+    return frame.select(key=pl.concat_str(parts, separator=_BETWEEN))["key"]
+
+
+def moments(values: pl.Series) -> pl.Series:
+    """Times with a zone as Datetime in UTC; NULL where one cannot be read so (ISO 8601)."""
+    kind = pl.Datetime("us", "UTC")
+    if isinstance(values.dtype, pl.Datetime):
+        if values.dtype.time_zone is None:
+            return pl.Series(values.name, [None] * len(values), dtype=kind)
+        return values.dt.convert_time_zone("UTC").cast(kind)
+    texts = values.cast(pl.String).str.replace(" ", "T", literal=True)
+    return texts.str.to_datetime("%+", time_unit="us", time_zone="UTC", strict=False)
+
+
+def versions(values: pl.Series) -> pl.Series:
+    """Whole numbers, or times with a zone as microseconds since 1970, as Int64; else NULL."""
+    if values.dtype.is_integer():
+        return values.cast(pl.Int64)
+    if isinstance(values.dtype, pl.Datetime):
+        return moments(values).dt.epoch("us")
+    whole = values.cast(pl.String).cast(pl.Int64, strict=False)
+    return whole.fill_null(moments(values).dt.epoch("us")) if whole.null_count() else whole
+
+
+def load_key(pipeline: Pipeline, spec: TableSpec) -> tuple[str, ...]:
+    """The columns of the unique key by which rows of the target are found: with the time or not."""
+    if _unique(spec, pipeline.keys) or pipeline.time is None:
+        return pipeline.keys
+    return (*pipeline.keys, pipeline.time)
+
+
+def _unique(spec: TableSpec, names: Collection[str]) -> bool:
+    return any(set(key.columns) == set(names) for key in spec.keys)
+
+
+def _target_id(connection: psycopg.Connection[Any], name: TableName) -> int:
+    of = {"schema": name.schema, "table": name.table}
+    row = connection.execute(_SQL["find_target"], of).fetchone()
+    if row is None:
+        connection.execute(_SQL["add_target"], of)
+        row = connection.execute(_SQL["find_target"], of).fetchone()
+    assert row is not None  # noqa: S101  it was added, by us or by another
+    return int(row[0])

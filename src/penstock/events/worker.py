@@ -1,0 +1,242 @@
+"""A worker: claims events, works on them, and looks for more. Not for: the work (`processing`).
+
+Exactly once in its effect: what a worker did is committed with the acknowledgement or not at all.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import random
+import threading
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+from psycopg import sql
+
+from penstock.errors import PenstockError
+from penstock.events import queue
+from penstock.events.pipeline import Pipeline
+from penstock.events.processing import Processed, Processor
+from penstock.events.queue import LEASE, Batch, Fenced
+from penstock.events.staging import CHANNEL
+from penstock.ledger.runs import RunRecord
+from penstock.postgres.connection import connect, normalise, translated
+
+if TYPE_CHECKING:
+    import sqlalchemy
+
+#: Seconds between two looks for events, where nobody tells that there are some.
+_LOOK = 1.0
+#: Seconds between two signs of life.
+_BEAT = LEASE / 6
+#: Seconds before something that failed is tried again: doubled each time, with jitter.
+_FIRST_WAIT, _LONGEST_WAIT = 0.5, 60.0
+_SESSION = "select pid, backend_start from pg_catalog.pg_stat_activity where pid = pg_backend_pid()"
+
+
+@dataclass(slots=True)
+class Worked:
+    """What a worker did.
+
+    Attributes:
+        events: That it has finished.
+        loaded: Rows inserted or updated.
+        failed: Events that failed.
+        dropped: Events without a row.
+        older: Rows left out because the target has newer ones.
+        batches: Batches finished.
+        troubles: Messages of batches that were given back, the newest last.
+    """
+
+    events: int = 0
+    loaded: int = 0
+    failed: int = 0
+    dropped: int = 0
+    older: int = 0
+    batches: int = 0
+    troubles: list[str] = field(default_factory=list)
+
+    def add(self, done: Processed, batches: int) -> None:
+        """Count what was finished."""
+        self.events += done.events
+        self.batches += batches
+        self.failed += len(done.outcome.failures)
+        self.dropped += len(done.outcome.dropped)
+        self.older += len(done.outcome.older)
+        if done.result is not None:
+            self.loaded += done.result.inserted + done.result.updated
+
+
+class Worker:
+    """Works on one pipeline in this process.
+
+    Args:
+        pipeline: The declaration.
+        dsn: The database of the ledger and the target.
+        name: Known to the parent process; default: host, process and a number.
+        stop: Set by who wants it to end: what is begun is finished.
+        on_batch: Told of each batch that was finished, and of troubles.
+    """
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        dsn: str,
+        *,
+        name: str = "",
+        stop: threading.Event | None = None,
+        on_batch: Callable[[Worked], None] | None = None,
+    ) -> None:
+        self.pipeline = pipeline
+        self.name = name or f"{platform.node()}/{os.getpid()}/{uuid.uuid4().hex[:8]}"
+        self.stop = stop or threading.Event()
+        self.worked = Worked()
+        self._dsn = dsn
+        self._on_batch = on_batch
+        self._troubles = 0
+
+    def run(self, *, once: bool = False) -> Worked:
+        """Work until told to stop; `once`: until nothing waits that is due.
+
+        Raises:
+            PenstockError: The database cannot be reached at the beginning, or the declaration does
+                not fit it.
+        """
+        while not self.stop.is_set():
+            try:
+                self._session(once=once)
+                break
+            except psycopg.OperationalError as error:  # the connection broke: begin another one
+                self._trouble(translated(error, "work").message)
+                self._pause()
+        return self.worked
+
+    def _session(self, *, once: bool) -> None:
+        with connect(self._dsn) as control, self._engine() as engine:
+            listening = _listen(control)
+            named = _session_of(engine, control)
+            run = RunRecord("work", f"penstock work {self.pipeline.name}")
+            processor = Processor(self.pipeline, control, engine, run)
+            while not self.stop.is_set():
+                batches = queue.claim(control, self.pipeline, {"worker": self.name, **named})
+                ripe = [one for one in batches if queue.ripe(control, self.pipeline, one)]
+                if ripe:
+                    self._work(processor, control, ripe)
+                elif not batches:
+                    if once:
+                        return
+                    _wait(control, self.stop, listening=listening)
+
+    def _work(
+        self, processor: Processor, control: psycopg.Connection[Any], batches: list[Batch]
+    ) -> None:
+        try:
+            with self._kept(batches):
+                done = processor.process(batches)
+        except Fenced as error:
+            self._trouble(error.message)
+        except PenstockError as error:
+            self._trouble(error.message)
+            queue.put_back(control, batches, error.message, self._wait_after())
+        except psycopg.OperationalError:
+            raise
+        except psycopg.Error as error:
+            said = translated(error, "work").message
+            self._trouble(said)
+            queue.put_back(control, batches, said, self._wait_after())
+        else:
+            self._troubles = 0
+            self.worked.add(done, len(batches))
+            self._tell()
+
+    @contextlib.contextmanager
+    def _kept(self, batches: Sequence[Batch]) -> Iterator[None]:
+        """Keep the lease of what is worked on, on a connection of its own."""
+        over = threading.Event()
+
+        def keep() -> None:
+            while not over.wait(_BEAT):
+                with contextlib.suppress(Exception), connect(self._dsn) as connection:
+                    queue.beat(connection, batches)
+
+        thread = threading.Thread(target=keep, name="penstock-beat", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+
+    @contextlib.contextmanager
+    def _engine(self) -> Iterator[sqlalchemy.Engine]:
+        import sqlalchemy
+
+        conninfo = normalise(self._dsn)
+        engine = sqlalchemy.create_engine(
+            "postgresql+psycopg://",
+            creator=lambda: psycopg.connect(conninfo, prepare_threshold=None),
+            pool_size=1,  # one load at a time; the pool keeps its session from batch to batch
+            max_overflow=1,  # and another to ask whether a COMMIT came through
+            pool_pre_ping=True,
+        )
+        try:
+            yield engine
+        finally:
+            engine.dispose()
+
+    def _trouble(self, said: str) -> None:
+        self._troubles += 1
+        self.worked.troubles = [*self.worked.troubles[-9:], said]
+        self._tell()
+
+    def _tell(self) -> None:
+        if self._on_batch is not None:
+            self._on_batch(self.worked)
+
+    def _wait_after(self) -> float:
+        longest = min(_FIRST_WAIT * 2 ** min(self._troubles, 16), _LONGEST_WAIT)
+        return random.uniform(longest / 2, longest)  # noqa: S311  workers shall not come at once
+
+    def _pause(self) -> None:
+        self.stop.wait(self._wait_after())
+
+
+def _listen(control: psycopg.Connection[Any]) -> bool:
+    """Hear of events at once; False behind a pooler, where sessions are nobody's own."""
+    if _pooled(control):
+        return False
+    control.execute(sql.SQL("listen {}").format(sql.Identifier(CHANNEL)))
+    return True
+
+
+def _wait(control: psycopg.Connection[Any], stop: threading.Event, *, listening: bool) -> None:
+    if not listening:
+        stop.wait(_LOOK)
+        return
+    for _ in control.notifies(timeout=_LOOK, stop_after=1):
+        pass
+
+
+def _pooled(connection: psycopg.Connection[Any]) -> bool:
+    """A pooler names another backend at the log-in than the one that answers."""
+    row = connection.execute("select pg_backend_pid()").fetchone()
+    return row is None or row[0] != connection.info.backend_pid
+
+
+def _session_of(engine: sqlalchemy.Engine, control: psycopg.Connection[Any]) -> dict[str, Any]:
+    """The session that loads, by which who takes over can end it; nothing behind a pooler."""
+    if _pooled(control):
+        return {"pid": None, "started": None}
+    with engine.connect() as connection:
+        row = connection.exec_driver_sql(_SESSION).one()
+    return {"pid": row[0], "started": row[1]}
+
+
+def drain(pipeline: Pipeline, dsn: str) -> Worked:
+    """Work in this process until nothing waits that is due; for tests and notebooks."""
+    return Worker(pipeline, dsn).run(once=True)
