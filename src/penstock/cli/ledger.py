@@ -89,6 +89,24 @@ def roles(
             help="A role that only reads the ledger; may be given again.",
         ),
     ] = None,
+    workers: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--worker",
+            metavar="ROLE",
+            show_default=False,
+            help="A role that works on events and loads; may be given again.",
+        ),
+    ] = None,
+    ingesters: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--ingest",
+            metavar="ROLE",
+            show_default=False,
+            help="A role that adds events to staging, and may do nothing else.",
+        ),
+    ] = None,
     owner: Annotated[
         str,
         typer.Option(
@@ -112,7 +130,13 @@ def roles(
     from penstock.ledger import install
     from penstock.ledger.roles import Roles, apply, statements
 
-    wanted = Roles(owner=owner, loaders=tuple(loaders or ()), readers=tuple(readers or ()))
+    wanted = Roles(
+        owner=owner,
+        loaders=tuple(loaders or ()),
+        readers=tuple(readers or ()),
+        workers=tuple(workers or ()),
+        ingesters=tuple(ingesters or ()),
+    )
     with connected(dsn, "set the roles", ledger=only_print) as (where, connection):
         if only_print:
             made = statements(connection, wanted)

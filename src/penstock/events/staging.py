@@ -104,17 +104,17 @@ def stage(
     if not received:
         return Staged(0, 0, None)
     fresh = frame.unique("delivery_id", keep="first", maintain_order=True)
-    row = connection.execute(
-        _SQL["begin_chunk"], {"source": source, "origin": origin, "received": received}
-    ).fetchone()
-    assert row is not None  # noqa: S101  RETURNING gives one row
+    row = connection.execute(_SQL["next_chunk"], {"source": source}).fetchone()
+    assert row is not None  # noqa: S101  the source was given its number before
     chunk, pipeline = int(row[0]), str(row[1])
     numbered = _claim(connection, source, chunk, fresh)
     staged = numbered.height
     if staged:
         copy_frame(connection, _EVENTS, numbered)
     of = {"chunk": chunk, "staged": staged, "repeated": received - staged, "size": BATCH}
-    connection.execute(_SQL["end_chunk"], of)
+    connection.execute(
+        _SQL["add_chunk"], {**of, "source": source, "origin": origin, "received": received}
+    )
     if staged:
         connection.execute(_SQL["add_batches"], of)
         connection.execute(_SQL["notify"], {"channel": CHANNEL, "pipeline": pipeline})

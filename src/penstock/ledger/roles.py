@@ -36,6 +36,26 @@ LOADER_RIGHTS: Mapping[str, tuple[str, ...]] = {
     "sent": _WRITTEN,
     "schedules": _WRITTEN,
 }
+#: What a worker of event pipelines may do beyond that.
+WORKER_RIGHTS: Mapping[str, tuple[str, ...]] = {
+    **LOADER_RIGHTS,
+    "batches": _WRITTEN,
+    "event_states": _WRITTEN,
+    "event_targets": ("SELECT", "INSERT"),
+    "event_keys": _WRITTEN,
+}
+#: What the intake of events may do, and nothing else: it adds to staging.
+INGEST_RIGHTS: Mapping[str, tuple[str, ...]] = {
+    "alembic_version": ("SELECT",),
+    "sources": ("SELECT", "INSERT"),
+    "chunks": ("SELECT", "INSERT"),
+    "events": ("SELECT", "INSERT"),
+    "event_ids": ("SELECT", "INSERT"),
+    "batches": ("SELECT", "INSERT"),
+    "drops": _WRITTEN,
+    "cursors": _WRITTEN,
+    "runs": ("SELECT",),
+}
 _READ = ("SELECT",)
 
 
@@ -47,11 +67,20 @@ class Roles:
         owner: Is made, without log-in, where it does not exist.
         loaders: Write it, and delete nothing.
         readers: Read it.
+        workers: Work on events: loaders, and what the queue needs.
+        ingesters: Add events to staging, and do nothing else.
     """
 
     owner: str = OWNER
     loaders: tuple[str, ...] = ()
     readers: tuple[str, ...] = ()
+    workers: tuple[str, ...] = ()
+    ingesters: tuple[str, ...] = ()
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """All but the owner."""
+        return (*self.loaders, *self.readers, *self.workers, *self.ingesters)
 
 
 def statements(connection: psycopg.Connection[Any], roles: Roles) -> list[sql.Composed]:
@@ -67,7 +96,7 @@ def statements(connection: psycopg.Connection[Any], roles: Roles) -> list[sql.Co
         UsageError: A loader or reader does not exist, or one role is named for two purposes.
     """
     _told_apart(roles)
-    for name in (*roles.loaders, *roles.readers):
+    for name in roles.named:
         if _role(connection, name) is None:
             raise UsageError(
                 f"There is no role {name}. Make it first: "
@@ -75,14 +104,19 @@ def statements(connection: psycopg.Connection[Any], roles: Roles) -> list[sql.Co
                 code="42704",
             )
     relations = connection.execute(_SQL["relations"]).fetchall()
-    names = [row[0] for row in relations]
+    names = [row[0] for row in relations if not row[1]]
     owners = {row[0]: row[2] for row in relations}
+    staging = list(INGEST_RIGHTS)
     return [
         *_owner(connection, roles.owner),
         *_moved(connection, roles.owner, owners),
         sql.SQL("revoke all on schema penstock from public").format(),
         *(one for name in roles.loaders for one in _granted(name, names, LOADER_RIGHTS)),
         *(one for name in roles.readers for one in _granted(name, names, {})),
+        *(one for name in roles.workers for one in _granted(name, names, WORKER_RIGHTS)),
+        *(one for name in roles.workers for one in _staging(name)),
+        *(one for name in roles.ingesters for one in _granted(name, staging, INGEST_RIGHTS)),
+        *(one for name in roles.ingesters for one in _staging(name)),
     ]
 
 
@@ -109,7 +143,7 @@ def owners(connection: psycopg.Connection[Any]) -> tuple[str, bool]:
 
 
 def _told_apart(roles: Roles) -> None:
-    named = [roles.owner, *roles.loaders, *roles.readers]
+    named = [roles.owner, *roles.named]
     twice = sorted({name for name in named if named.count(name) > 1})
     if twice:
         raise UsageError(
@@ -149,6 +183,20 @@ def _moved(
             yield sql.SQL("alter table {} owner to {}").format(
                 sql.Identifier("penstock", name), sql.Identifier(owner)
             )
+
+    for name, held in connection.execute(_SQL["functions"]):
+        if held != owner:
+            # As PostgreSQL itself writes it: quoted, with the types of its arguments.
+            yield sql.SQL("alter function {} owner to {}").format(
+                sql.SQL(name), sql.Identifier(owner)
+            )
+
+
+def _staging(role: str) -> Iterator[sql.Composed]:
+    """Numbers of commits, and the days ahead, which the owner makes on behalf of others."""
+    to = sql.Identifier(role)
+    yield sql.SQL("grant usage on sequence penstock.chunks_chunk_seq to {}").format(to)
+    yield sql.SQL("grant execute on function penstock.provide_event_days(int) to {}").format(to)
 
 
 def _granted(

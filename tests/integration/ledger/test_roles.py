@@ -26,7 +26,17 @@ WRITTEN = {"SELECT", "INSERT", "UPDATE"}
 LOADER = {
     "alembic_version": {"SELECT"},
     "balance": {"SELECT"},
+    "batches": {"SELECT"},
+    "chunks": {"SELECT"},
     "cursors": WRITTEN,
+    "drops": {"SELECT"},
+    "event_balance": {"SELECT"},
+    "event_ids": {"SELECT"},
+    "event_keys": {"SELECT"},
+    "event_states": {"SELECT"},
+    "event_status": {"SELECT"},
+    "event_targets": {"SELECT"},
+    "events": {"SELECT"},
     "fetched": WRITTEN,
     "files": WRITTEN,
     "flow_locks": WRITTEN,
@@ -38,6 +48,29 @@ LOADER = {
     "runs": WRITTEN,
     "schedules": WRITTEN,
     "sent": WRITTEN,
+    "sources": {"SELECT"},
+}
+USED = {"USAGE"}
+WORKER = {
+    **LOADER,
+    "batches": WRITTEN,
+    "event_states": WRITTEN,
+    "event_keys": WRITTEN,
+    "event_targets": {"SELECT", "INSERT"},
+    "chunks_chunk_seq": USED,
+}
+ADDED = {"SELECT", "INSERT"}
+INGEST = {
+    "alembic_version": {"SELECT"},
+    "batches": ADDED,
+    "chunks": ADDED,
+    "chunks_chunk_seq": USED,
+    "cursors": WRITTEN,
+    "drops": WRITTEN,
+    "event_ids": ADDED,
+    "events": ADDED,
+    "runs": {"SELECT"},
+    "sources": ADDED,
 }
 READER = {name: {"SELECT"} for name in LOADER}
 SHOP = """
@@ -76,9 +109,10 @@ def rights(database: Database, role: str) -> dict[str, set[str]]:
     with database.connect() as connection:
         found = connection.execute(
             "select c.relname, p.name from pg_class c "
-            "cross join unnest(%s::text[]) p(name) "
-            "where c.relnamespace = 'penstock'::regnamespace and c.relkind in ('r', 'v', 'S') "
-            "and case when c.relkind = 'S' then has_sequence_privilege(%s, c.oid, 'USAGE') "
+            "cross join unnest(%s::text[] || 'USAGE'::text) p(name) "
+            "where c.relnamespace = 'penstock'::regnamespace and c.relkind in ('r', 'p', 'v', 'S') "
+            "and case when c.relkind = 'S' then p.name = 'USAGE' "
+            "and has_sequence_privilege(%s, c.oid, 'USAGE') when p.name = 'USAGE' then false "
             "else has_table_privilege(%s, c.oid, p.name) end",
             [list(RIGHTS), role, role],
         ).fetchall()
@@ -108,6 +142,24 @@ def test_loader_and_reader_have_exactly_what_they_need(shop: Database, owner: st
     assert on_schema(shop, loader.name) == (True, False)
     assert on_schema(shop, reader.name) == (True, False)
     assert on_schema(shop, other.name) == (False, False)
+
+
+def test_worker_and_ingest_have_exactly_what_they_need(shop: Database, owner: str) -> None:
+    worker, ingest = shop.role("worker"), shop.role("ingest")
+    wanted = Roles(owner=owner, workers=(worker.name,), ingesters=(ingest.name,))
+    apply(shop.connect(), wanted)
+    assert rights(shop, worker.name) == WORKER
+    assert rights(shop, ingest.name) == INGEST
+    apply(shop.connect(), wanted)
+    assert rights(shop, ingest.name) == INGEST
+    with shop.connect() as connection:
+        may = connection.execute(
+            "select rolname, has_function_privilege(rolname, "
+            "'penstock.provide_event_days(int)', 'execute') from pg_roles "
+            "where rolname = any (%s) order by rolname",
+            [[worker.name, ingest.name, shop.role("other").name]],
+        ).fetchall()
+    assert {name for name, allowed in may if allowed} == {worker.name, ingest.name}
 
 
 def test_everything_belongs_to_the_owner_who_cannot_log_in(shop: Database, owner: str) -> None:

@@ -88,9 +88,10 @@ set status = excluded.status, attempts = x.attempts + 1, code = excluded.code,
 
 -- name: heal_events
 -- Events that failed before, and are worked on again now.
-delete from penstock.event_states x
-using unnest(%(chunks)s::bigint[], %(froms)s::int[], %(tos)s::int[]) b(chunk, pos_from, pos_to)
-where x.chunk = b.chunk and x.pos >= b.pos_from and x.pos < b.pos_to and x.status <> 'discarded';
+update penstock.event_states x set status = 'succeeded', changed_at = clock_timestamp()
+from unnest(%(chunks)s::bigint[], %(froms)s::int[], %(tos)s::int[]) b(chunk, pos_from, pos_to)
+where x.chunk = b.chunk and x.pos >= b.pos_from and x.pos < b.pos_to
+  and x.status in ('failed', 'dead');
 
 -- name: read
 -- The events of a batch, in their order; the day says in which partition they are.

@@ -13,22 +13,20 @@ on conflict do nothing;
 -- The days of staging ahead; by the owner's rights.
 select penstock.provide_event_days(%(ahead)s);
 
--- name: begin_chunk
--- What is received now; nothing of it is new until it is known to be.
-with made as (
-  insert into penstock.chunks (source_id, origin, received, staged, repeated)
-  values (%(source)s, %(origin)s, %(received)s, 0, %(received)s)
-  returning chunk, source_id)
-select made.chunk, s.pipeline from made join penstock.sources s using (source_id);
+-- name: next_chunk
+-- The number of a commit: the ids of its events have it before it is known how many are new.
+select nextval('penstock.chunks_chunk_seq'), pipeline from penstock.sources
+where source_id = %(source)s;
 
 -- name: known_ids
 -- Which of these were received before.
 select delivery_id from penstock.event_ids
 where source_id = %(source)s and delivery_id = any (%(ids)s);
 
--- name: end_chunk
--- How many of them were new.
-update penstock.chunks set staged = %(staged)s, repeated = %(repeated)s where chunk = %(chunk)s;
+-- name: add_chunk
+-- What was received, and how much of it was new.
+insert into penstock.chunks (chunk, source_id, origin, received, staged, repeated)
+values (%(chunk)s, %(source)s, %(origin)s, %(received)s, %(staged)s, %(repeated)s);
 
 -- name: add_batches
 -- What workers claim: parts of the chunk, of bounded size.
