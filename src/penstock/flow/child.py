@@ -20,7 +20,7 @@ from penstock.errors import PenstockError
 from penstock.flow.books import Books
 from penstock.flow.job import Caught
 from penstock.flow.kept import Kept
-from penstock.flow.ledgers import ledger_of
+from penstock.connectors.ledgers import ledger_of
 from penstock.flow.running import JobResult
 from penstock.flow.sidebyside import answers_at
 from penstock.flow.working import Work
