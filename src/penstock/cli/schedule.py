@@ -266,8 +266,8 @@ def _scheduler(environment: Environment, mains: list[Main]) -> Iterator[Schedule
 
 def _ledger(environment: Environment) -> Any:
     """Opens connections to the project's ledger, which is made where there is none."""
+    from penstock.connectors.ledgers import ledger_of
     from penstock.connectors.registry import connectors
-    from penstock.flow.ledgers import ledger_of
     from penstock.ledger import install
 
     where = ledger_of(environment, connectors(environment, environment.folder))

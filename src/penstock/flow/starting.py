@@ -9,6 +9,7 @@ from typing import Any
 
 import psycopg
 
+from penstock.connectors.ledgers import ledger_of
 from penstock.connectors.postgres import Postgres
 from penstock.connectors.protocol import Connector
 from penstock.connectors.registry import connectors
@@ -18,7 +19,6 @@ from penstock.flow import beginning, housekeeping
 from penstock.flow.beginning import Requirement
 from penstock.flow.books import Books
 from penstock.flow.lease import Lease
-from penstock.flow.ledgers import ledger_of
 from penstock.flow.log import RunLog
 from penstock.ledger import flows, install
 from penstock.ledger.flows import FlowRun
