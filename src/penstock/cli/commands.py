@@ -6,8 +6,10 @@ from typing import Annotated
 
 import typer
 
+from penstock.cli import replays, work
 from penstock.cli.clear import CLEAR_EXAMPLES, clear
-from penstock.cli.help import BOOKS, DATABASE, LOADING, PROJECT, Command, Group
+from penstock.cli.events import events_app
+from penstock.cli.help import BOOKS, DATABASE, EVENTS, LOADING, PROJECT, Command, Group
 from penstock.cli.inspect import INSPECT_EXAMPLES, inspect
 from penstock.cli.ledger import (
     DOCTOR_EXAMPLES,
@@ -65,6 +67,9 @@ app.command("test-connections", cls=Command, epilog=TEST_EXAMPLES, rich_help_pan
 )
 app.add_typer(config_app, name="config", rich_help_panel=PROJECT)
 app.add_typer(key_app, name="key", rich_help_panel=PROJECT)
+app.command("work", cls=Command, epilog=work.EXAMPLES, rich_help_panel=EVENTS)(work.work)
+app.command("replay", cls=Command, epilog=replays.EXAMPLES, rich_help_panel=EVENTS)(replays.replay)
+app.add_typer(events_app, name="events", rich_help_panel=EVENTS)
 rejects_app.command("replay", cls=Command, epilog=REPLAY_EXAMPLES)(replay)
 app.add_typer(rejects_app, name="rejects", rich_help_panel=BOOKS)
 app.add_typer(runs_app, name="runs", rich_help_panel=BOOKS)

@@ -10,10 +10,11 @@ from typing import Any
 from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 
 #: The panels of commands, in the order of their appearance.
-PANELS = LOADING, BOOKS, PROJECT, DATABASE = (
+PANELS = LOADING, BOOKS, PROJECT, EVENTS, DATABASE = (
     "Loading",
     "The books",
     "Projects",
+    "Events",
     "The database",
 )
 

@@ -124,9 +124,7 @@ class Crew:
         error: Why they cannot work at all: the exit code and what was said; None: they can.
     """
 
-    def __init__(
-        self, order: Order, on_news: Callable[[Worked, str], None] | None = None
-    ) -> None:
+    def __init__(self, order: Order, on_news: Callable[[Worked, str], None] | None = None) -> None:
         self.restarts = 0
         self.error: tuple[int, str] | None = None
         self._order = order

@@ -10,7 +10,7 @@ finds it changed meanwhile rolls back and begins anew. Not for: deliveries (`sta
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
@@ -28,6 +28,7 @@ _SQL = queries("penstock.events.sql", "registry.sql")
 _KEYS = sql.Identifier("penstock", "event_keys")
 #: Between the columns of a key: U+001F, "information separator one".
 _BETWEEN = "\x1f"
+_LOSERS = {"number": pl.UInt32(), "winner": pl.UInt32()}
 _SEEN = {"key": pl.String(), "seen_held": pl.Datetime("us", "UTC"), "seen_version": pl.Int64()}
 
 
@@ -44,11 +45,35 @@ class Fresh:
         older: Numbers of those that are not: the target, or another of them, is newer.
         keys: One row for each that is loaded: `number` (UInt32), `key`, `held_at` (Datetime, UTC),
             `version` (Int64), `known` (Boolean), `seen_held`, `seen_version`.
+        losers: Rows that another one of the batch is newer than: `number`, `winner` (UInt32).
     """
 
     rows: pl.Series
     older: pl.Series
     keys: pl.DataFrame
+    losers: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=_LOSERS))
+
+    def renumbered(self, places: pl.Series) -> Fresh:
+        """With other numbers: those at the places of these."""
+        return Fresh(
+            places.gather(self.rows),
+            places.gather(self.older),
+            self.keys.with_columns(number=places.gather(self.keys["number"])),
+            self.losers.select(
+                number=places.gather(self.losers["number"]),
+                winner=places.gather(self.losers["winner"]),
+            ),
+        )
+
+    def only_new(self) -> Fresh:
+        """Without the rows whose key the target has."""
+        new = self.keys.filter(~pl.col("known"))
+        known = self.keys.filter("known")["number"]
+        return Fresh(new["number"], pl.concat([self.older, known]), new, self.losers)
+
+    def losers_of(self, refused: Collection[int]) -> set[int]:
+        """Those of these rows, all refused, that took the place of other rows of the batch."""
+        return set(self.losers["winner"].to_list()) & set(refused)
 
 
 class Registry:
@@ -90,15 +115,15 @@ class Registry:
         keys = keys.filter(~newer.fill_null(value=False)).sort("number")
         chosen = keys["number"]
         older = numbered.filter(~pl.col("number").is_in(chosen.implode()))["number"]
-        return Fresh(chosen, older, keys)
+        beaten = numbered.filter(~pl.col("number").is_in(last["number"].implode()))
+        losers = beaten.join(last.select("key", winner="number"), on="key")
+        return Fresh(chosen, older, keys, losers.select("number", "winner"))
 
     def write(
         self,
         connection: psycopg.Connection[Any],
         fresh: Fresh,
         refused: Collection[int],
-        *,
-        changed: bool,
     ) -> None:
         """Register what was loaded, and take away what stands under another time.
 
@@ -106,7 +131,6 @@ class Registry:
             connection: In the transaction of the load.
             fresh: As `look_up` gave it.
             refused: Numbers of rows that the load refused.
-            changed: False where the load has neither inserted nor updated a row.
 
         Raises:
             Overtaken: A key is not as it was seen: roll back.
@@ -120,8 +144,7 @@ class Registry:
             pl.col("seen_version")
         )
         self._change(connection, known.filter(~same))
-        if changed:
-            self._hold(connection, known.filter(same))
+        self._hold(connection, known.filter(same))
         if self._by_time:
             moved = (
                 pl.col("held_at").ne_missing(pl.col("seen_held"))

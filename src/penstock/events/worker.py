@@ -117,7 +117,7 @@ class Worker:
         return self.worked
 
     def _session(self, *, once: bool) -> None:
-        with connect(self._dsn) as control, self._engine() as engine:
+        with connect(self._dsn) as control, loading_engine(self._dsn) as engine:
             listening = _listen(control)
             named = _session_of(engine, control)
             run = RunRecord("work", f"penstock work {self.pipeline.name}")
@@ -172,23 +172,6 @@ class Worker:
             over.set()
             thread.join()
 
-    @contextlib.contextmanager
-    def _engine(self) -> Iterator[sqlalchemy.Engine]:
-        import sqlalchemy
-
-        conninfo = normalise(self._dsn)
-        engine = sqlalchemy.create_engine(
-            "postgresql+psycopg://",
-            creator=lambda: psycopg.connect(conninfo, prepare_threshold=None),
-            pool_size=1,  # one load at a time; the pool keeps its session from batch to batch
-            max_overflow=1,  # and another to ask whether a COMMIT came through
-            pool_pre_ping=True,
-        )
-        try:
-            yield engine
-        finally:
-            engine.dispose()
-
     def _trouble(self, said: str) -> None:
         self._troubles += 1
         self.worked.troubles = [*self.worked.troubles[-9:], said]
@@ -204,6 +187,36 @@ class Worker:
 
     def _pause(self) -> None:
         self.stop.wait(self._wait_after())
+
+
+@contextlib.contextmanager
+def loading_engine(dsn: str) -> Iterator[sqlalchemy.Engine]:
+    """The engine of one worker: its pool keeps one session from batch to batch.
+
+    Its settings: `pool_size` 1, as a worker loads one batch at a time, `max_overflow` 1, to ask
+    whether a COMMIT came through, `pool_timeout` 30 s, which is never reached so, `pool_pre_ping`,
+    so that a session that broke is noticed before the work, and `pool_recycle` after an hour, as
+    firewalls forget what is older.
+
+    Args:
+        dsn: As for `connect`.
+    """
+    import sqlalchemy
+
+    conninfo = normalise(dsn)
+    engine = sqlalchemy.create_engine(
+        "postgresql+psycopg://",
+        creator=lambda: psycopg.connect(conninfo, prepare_threshold=None),
+        pool_size=1,
+        max_overflow=1,
+        pool_timeout=30,
+        pool_pre_ping=True,
+        pool_recycle=3600,
+    )
+    try:
+        yield engine
+    finally:
+        engine.dispose()
 
 
 def _listen(control: psycopg.Connection[Any]) -> bool:

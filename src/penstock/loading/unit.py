@@ -237,7 +237,8 @@ class Unit:
     def _tell_along(self, own: Sequence[TableBooks]) -> None:
         """What the caller writes in the same transaction, last of all."""
         if self._options.on_refused is not None:
-            self._options.on_refused([row for books in own for row in books.refused_rows()])
+            for books in own:
+                self._options.on_refused(books.prepared.load_id, books.refused_rows())
         if self._options.along is not None:
             self._options.along(self._connection)
 

@@ -1,0 +1,103 @@
+"""`penstock work`: workers of an event pipeline. Not for: what they do (`events`)."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from penstock.cli import answer
+from penstock.cli.connected import AsJson
+from penstock.cli.project import Env, Folder
+
+if TYPE_CHECKING:
+    from penstock.events.worker import Worked
+
+EXAMPLES = """
+[bold]Examples[/bold]
+  penstock work shop_events                    until it is told to stop (Ctrl-C)
+  penstock work shop_events --processes 4 -e prod
+  penstock work shop_events --once --json      until nothing waits; for schedules and tests
+
+[bold]Exit status[/bold]
+  0   done, or stopped when told     3   done, and events failed (penstock events list)
+  1   it cannot work at all          75  batches were given back: they are tried again later
+"""
+
+
+def work(
+    pipeline: Annotated[str, typer.Argument(metavar="PIPELINE", help="Declared in pipelines/.")],
+    processes: Annotated[
+        int, typer.Option("--processes", "-n", min=1, max=64, help="Workers side by side.")
+    ] = 1,
+    once: Annotated[
+        bool, typer.Option("--once", help="End when nothing waits that is due.")
+    ] = False,
+    env: Env = None,
+    folder: Folder = Path(),
+    as_json: AsJson = False,
+) -> None:
+    """Work on what waits in staging: transform it, and load it into the target.
+
+    What a worker has begun when it is told to stop is finished; a second Ctrl-C
+    ends it at once, and another worker does it again.
+    """
+    from penstock.events.crew import Crew, Order
+    from penstock.events.project import open_project, ready
+
+    with open_project(folder, env) as opened:
+        found = opened.pipeline(pipeline)
+        dsn = opened.dsn(found)
+        ready(dsn)
+        order = Order(
+            folder=opened.env.folder,
+            env=env,
+            pipeline=found.name,
+            dsn=dsn,
+            processes=processes,
+            once=once,
+        )
+    answer.say(f"{found.name}: {processes} {'worker' if processes == 1 else 'workers'}")
+    crew = Crew(order, _tell)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: crew.stop())
+    worked = crew.run()
+    if crew.error is not None:
+        code, said = crew.error
+        raise typer.Exit(answer.fail(said, code, as_json=as_json))
+    answer.say(_told(worked))
+    if as_json:
+        answer.answer(
+            {
+                "pipeline": found.name,
+                "events": worked.events,
+                "loaded": worked.loaded,
+                "dropped": worked.dropped,
+                "older": worked.older,
+                "failed": worked.failed,
+                "batches": worked.batches,
+                "restarts": crew.restarts,
+                "troubles": worked.troubles,
+            }
+        )
+    raise typer.Exit(3 if worked.failed else 75 if once and worked.troubles else 0)
+
+
+def _tell(worked: Worked, what: str) -> None:
+    if what:
+        answer.say(what, "yellow")
+    else:
+        answer.say(_told(worked))
+        for said in worked.troubles[-1:]:
+            answer.say(said, "yellow")
+
+
+def _told(worked: Worked) -> str:
+    parts = [f"{worked.events:,} events", f"{worked.loaded:,} rows written"]
+    for name in ("dropped", "older", "failed"):
+        count = getattr(worked, name)
+        if count:
+            parts.append(f"{count:,} {name}")
+    return ", ".join(parts)

@@ -1,0 +1,216 @@
+"""Arranges the rows that a transform gave for their load. Not for: the load (`processing`).
+
+What the target wants to know of each row is added, rows without a key are refused with that reason,
+and rows that are older than the target's are left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+import polars as pl
+import psycopg
+
+from penstock.events.pipeline import Pipeline
+from penstock.events.queue import Batch
+from penstock.events.registry import Fresh, Registry, key_texts, moments, versions
+from penstock.events.transforming import Made
+from penstock.loading.inputs.traced import Traced
+from penstock.model.batch import ROW, Malformed, row_id
+from penstock.model.table import Column, TableSpec
+
+#: Columns that a target may have, and that the transform need not give.
+_AUDIT = ("source", "ingested_at", "processed_at", "run_id")
+_FAULTS = {
+    "position": pl.UInt32(),
+    "column": pl.String(),
+    "code": pl.String(),
+    "reason": pl.String(),
+    "value": pl.String(),
+}
+_Fault = tuple[int, str, str, str, str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """Claimed batches, and what the transform made of their events.
+
+    Attributes:
+        batches: In the order of their events.
+        raws: The events, as they were received.
+        made: Their rows, and the events that failed.
+    """
+
+    batches: Sequence[Batch]
+    raws: Sequence[bytes]
+    made: Made
+
+    @property
+    def sources(self) -> list[str]:
+        """The source of each event."""
+        return [one.source for one in self.batches for _ in range(one.events)]
+
+    @property
+    def received(self) -> list[datetime]:
+        """When each event was received."""
+        return [one.received_at for one in self.batches for _ in range(one.events)]
+
+
+@dataclass(frozen=True, slots=True)
+class Arranged:
+    """Rows on their way into the target.
+
+    Attributes:
+        source: What is loaded.
+        events: The event that each row was made of (Int64), in the order of the rows.
+        older: The events of rows that are left out because the target has newer ones.
+        fresh: What is known of the keys; None: the target's mode asks for none.
+    """
+
+    source: Traced
+    events: pl.Series
+    older: list[int]
+    fresh: Fresh | None
+
+
+class Arranger:
+    """Arranges rows of one pipeline.
+
+    Args:
+        pipeline: The declaration.
+        spec: Its target.
+        registry: Which keys the target holds; None: every row is a new one.
+        run_id: The worker's run.
+    """
+
+    def __init__(
+        self, pipeline: Pipeline, spec: TableSpec, registry: Registry | None, run_id: str
+    ) -> None:
+        self._pipeline = pipeline
+        self._spec = spec
+        self._registry = registry
+        self._run_id = run_id
+
+    def arranged(
+        self, work: Work, now: datetime, without: Collection[int] = frozenset()
+    ) -> Arranged:
+        """Rows, as they are to be loaded.
+
+        Args:
+            work: What the transform gave.
+            now: When that was.
+            without: Numbers of rows, as the transform gave them, that are refused anyhow: they
+                hold no key, so that an older row may be loaded in their place.
+        """
+        whole = self._completed(work, now)
+        events, plain = whole[ROW], whole.drop(ROW)
+        if self._registry is None:
+            return Arranged(self._traced(work, plain, events, []), events, [], None)
+        keys = key_texts(plain, self._pipeline.keys)
+        times, numbers = self._times(plain)
+        sound = keys.is_not_null() & (
+            times.is_not_null() | pl.Series([self._pipeline.time is None])
+        )
+        known = sound & ~pl.int_range(plain.height, eager=True).is_in(list(without))
+        places = known.arg_true()
+        found = pl.DataFrame({"key": keys, "held_at": times, "version": numbers})
+        fresh = self._registry.look_up(found.gather(places))
+        if self._pipeline.mode == "insert_new":
+            fresh = fresh.only_new()
+        fresh = fresh.renumbered(places)
+        kept = pl.int_range(plain.height, dtype=pl.UInt32, eager=True)
+        kept = kept.filter(~kept.is_in(fresh.older.implode()))
+        rows, of = plain.gather(kept), events.gather(kept)
+        faults = _key_faults(self._pipeline, plain, sound, kept)
+        older = events.gather(fresh.older).to_list()
+        fresh = replace(fresh, rows=kept)
+        return Arranged(self._traced(work, rows, of, faults), of, older, fresh)
+
+    def _completed(self, work: Work, now: datetime) -> pl.DataFrame:
+        """With what the target wants to know, and the transform does not say."""
+        frame, pipeline = work.made.frame, self._pipeline
+        names = {column.name for column in self._spec.columns}
+        wanted = [name for name in _AUDIT if name in names and name not in frame.columns]
+        events, zone = frame[ROW], pl.Datetime("us", "UTC")
+        of: dict[str, pl.Series] = {
+            "source": pl.Series(work.sources, dtype=pl.String).gather(events),
+            "ingested_at": pl.Series(work.received, dtype=zone).gather(events),
+            "processed_at": pl.Series([now] * len(events), dtype=zone),
+            "run_id": pl.Series([self._run_id] * len(events), dtype=pl.String),
+        }
+        must = {*pipeline.keys, *filter(None, (pipeline.time,))}
+        return frame.with_columns(of[name].alias(name) for name in wanted).with_columns(
+            pl.lit(None, dtype=pl.String).alias(one.name)
+            for one in self._spec.columns
+            if one.name not in {*frame.columns, *wanted} and (_needed(one) or one.name in must)
+        )
+
+    def _times(self, plain: pl.DataFrame) -> tuple[pl.Series, pl.Series]:
+        """Of each row the time under which the target holds it, and its version."""
+        pipeline = self._pipeline
+        nothing = pl.Series([None] * plain.height, dtype=pl.Int64)
+        times = nothing.cast(pl.Datetime("us", "UTC"))
+        if pipeline.time is not None:
+            times = moments(plain[pipeline.time])
+        newest = pipeline.newest
+        if newest is None or newest not in plain.columns:
+            return times, nothing
+        return times, versions(plain[newest])
+
+    def _traced(
+        self, work: Work, rows: pl.DataFrame, events: pl.Series, faults: list[_Fault]
+    ) -> Traced:
+        origins = [
+            row_id(number, pos + 1)
+            for number, one in enumerate(work.batches)
+            for pos in range(one.pos_from, one.pos_to)
+        ]
+        names = {
+            number: f"{self._pipeline.name}/{one.source} chunk {one.chunk}"
+            for number, one in enumerate(work.batches)
+        }
+        lost = [
+            Malformed(origins[event], 0, work.raws[event], why.code, why.reason)
+            for event, why in sorted(work.made.failures.items())
+        ]
+        numbered = pl.Series(ROW, origins, dtype=pl.Int64).gather(events)
+        return Traced(
+            frame=rows.with_columns(numbered.alias(ROW)),
+            names=names,
+            malformed=lost,
+            faults=pl.DataFrame(faults, schema=_FAULTS, orient="row") if faults else None,
+        )
+
+
+def _key_faults(
+    pipeline: Pipeline, plain: pl.DataFrame, sound: pl.Series, kept: pl.Series
+) -> list[_Fault]:
+    """Why rows without a key or a time cannot be loaded, by their places among those kept."""
+    faults: list[_Fault] = []
+    for place in (~sound.gather(kept)).arg_true().to_list():
+        row = plain.row(kept[place], named=True)
+        lacking = next((name for name in pipeline.keys if row[name] is None), None)
+        name = lacking or str(pipeline.time)
+        value = row[name]
+        if value is None:
+            faults.append((place, name, "null_key", f"no {name}", None))
+        else:
+            said = f'"{value}" is no time with a zone (ISO 8601, such as 2026-01-31T12:00:00Z)'
+            faults.append((place, name, "no_zone", said, str(value)))
+    return faults
+
+
+def _needed(column: Column) -> bool:
+    """A row without it is refused, rather than a batch in which no row has it."""
+    return not (column.nullable or column.has_default or column.identity or column.generated)
+
+
+def now_of(connection: psycopg.Connection[Any]) -> datetime:
+    """What time it is for the server."""
+    row = connection.execute("select clock_timestamp()").fetchone()
+    assert row is not None  # noqa: S101  a SELECT without FROM gives one row
+    moment: datetime = row[0]
+    return moment
