@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 #: Times that a batch is begun anew at once because of what came up in its load.
 _TRIES = 5
 #: Columns that alone do not make a row a changed one.
-CARRIED = ("processed_at", "run_id")
+CARRIED = ("source", "ingested_at", "processed_at", "run_id")
 
 
 @dataclass(slots=True)
