@@ -2,8 +2,8 @@
 
 -- name: end_expired
 -- A worker that is paused within its transaction holds locks that nobody can wait for: its session
--- is ended once its lease is over. Pid and start together name one session for ever.
-select pg_terminate_backend(b.backend_pid)
+-- is ended once its lease is over, and its end waited for. Pid and start name one session for ever.
+select pg_terminate_backend(b.backend_pid, 5000)
 from (select distinct backend_pid, backend_start from penstock.batches
       where pipeline = %(pipeline)s and status = 'processing' and lease_until < clock_timestamp()
         and backend_pid is not null) b
