@@ -42,6 +42,10 @@ ARRIVING = Path(".penstock/arriving")
 _LONG_AGO = 10
 
 
+class Busy(TryAgain):
+    """Another process of this machine takes the files of this source now."""
+
+
 class _Overtaken(Exception):
     """Another process takes the same content."""
 
@@ -85,7 +89,7 @@ def take_files(
     Raises:
         UsageError: The source's connector is no place of files, or its options are wrong.
         ConnectorError: The place cannot be reached or listed.
-        TryAgain: Another process of this machine takes the files of this source now.
+        Busy: Another process of this machine takes the files of this source now.
         psycopg.Error: The database refuses, or the connection broke.
     """
     name = name_of(source)
@@ -273,7 +277,7 @@ def _arriving(folder: Path, name: str) -> Iterator[Path]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise TryAgain(f"The files of {name} are being taken by another process") from None
+            raise Busy(f"the files of {name} are being taken by another process") from None
         shutil.rmtree(folder)  # what an intake left that was stopped
         inside = folder / "files"
         inside.mkdir(parents=True)

@@ -30,6 +30,7 @@ class Taken:
         known: Files whose content had been taken before.
         waiting: Files that somebody was still writing; the next intake looks again.
         pages: Pages of an API that were read.
+        busy: Another process is taking from it, and this one has taken nothing.
         problems: What could not be taken, and why; the rest was.
         notes: What a person should know.
     """
@@ -41,6 +42,7 @@ class Taken:
     known: int = 0
     waiting: int = 0
     pages: int = 0
+    busy: bool = False
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
