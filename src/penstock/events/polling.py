@@ -142,10 +142,13 @@ class _Reading:
                 "not move the cursor"
             )
 
-    def _since(self) -> Moment | None:
+    def _since(self) -> str | int | None:
+        """What the API is asked for; times end in Z, as a + is a blank to some."""
         value, overlap = self.kept.value, self.source.overlap
-        if value is None or isinstance(value, datetime):
-            return None if value is None else value - overlap
+        if value is None:
+            return None
+        if isinstance(value, datetime):
+            return (value - overlap).isoformat().replace("+00:00", "Z")
         unit = timedelta(milliseconds=1) if value >= _MILLISECONDS else timedelta(seconds=1)
         return value - overlap // unit
 

@@ -24,12 +24,10 @@ from penstock.events.drops import take_files
 from penstock.events.pipeline import Pipeline
 from penstock.events.sources import FileSource
 from penstock.events.taken import Taken
-from penstock.events.worker import drain
 from tests.fixtures.objects import Bucket
 from tests.fixtures.sftp import Box
 from tests.integration.events.conftest import Shop, row_of
 
-HOUR = Path("/work/shared/data/events_gharchive_hour/2015-01-01-12.json.gz")
 EVENTS = [{"id": f"e{number}", "n": str(number)} for number in range(1, 6)]
 NDJSON = "".join(f"{json.dumps(one)}\n" for one in EVENTS).encode()
 
@@ -334,40 +332,3 @@ def test_wrong_declarations_are_said(
     env = {"db": {"kind": "postgres", "url": shop.url}}
     with pytest.raises(UsageError, match=said):
         Taker(shop, tmp_path, source, **env)()
-
-
-def test_an_hour_of_github_through_a_pipeline_twice(shop: Shop, tmp_path: Path) -> None:
-    expected = {
-        "PushEvent": 4284, "WatchEvent": 994, "CreateEvent": 981, "IssueCommentEvent": 574,
-        "PullRequestEvent": 367, "IssuesEvent": 361, "ForkEvent": 285, "DeleteEvent": 156,
-        "GollumEvent": 123, "PullRequestReviewCommentEvent": 50, "CommitCommentEvent": 41,
-        "ReleaseEvent": 30, "MemberEvent": 17, "PublicEvent": 10,
-    }  # fmt: skip
-    options = {"format": "ndjson"}
-    source = FileSource(files="in/*", options=options, immutable=True)
-    one = pipeline(source, transform=github)
-    shop.rows(
-        "create table events_2015 partition of events for values from ('2015-01-01') "
-        "to ('2016-01-01')"
-    )
-    for name in ("a.json.gz", "b.json.gz"):
-        take = Taker(shop, tmp_path, source)
-        old(
-            tmp_path / "in" / name,
-            HOUR.read_bytes() + (b"" if name[0] == "a" else gzip.compress(b"\n")),
-        )
-        assert counts(take()) == (8273, *((8273, 0) if name[0] == "a" else (0, 8273)))
-        drain(one, shop.url)
-        assert dict(shop.rows("select kind, count(*) from events group by 1")) == expected
-    assert shop.balance() == {"files": (2 * 8273, 8273, 0, 8273, 0, 0, 0)}
-    with gzip.open(HOUR) as lines:
-        assert [*take.raws()] == lines.read().splitlines()
-
-
-def github(event: dict[str, Any]) -> dict[str, Any]:
-    """The transform of an event of GitHub."""
-    return {
-        "event_id": event["id"],
-        "kind": event["type"],
-        "occurred_at": event["created_at"],
-    }
