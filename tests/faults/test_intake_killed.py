@@ -50,9 +50,9 @@ def on_step(name):
 
 root = Path(said["folder"])
 if kind is FileSource:
-    take_files(said["url"], pipeline, source, connectors(said["env"], root), root, on_step)
+    take_files(said["url"], pipeline, source, connectors(said["env"], root), root, on_step=on_step)
 else:
-    take_pages(said["url"], pipeline, source, connectors(said["env"], root), on_step)
+    take_pages(said["url"], pipeline, source, connectors(said["env"], root), on_step=on_step)
 """
 LINES = [b'{"id": "e%d"}' % number for number in range(1_200)]
 

@@ -71,6 +71,7 @@ def take_files(
     source: FileSource,
     connectors: Mapping[str, Connector],
     root: Path,
+    *,
     on_step: OnStep = unobserved,
 ) -> Taken:
     """Take the files of a source that were not taken yet, once.

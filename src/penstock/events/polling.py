@@ -50,6 +50,7 @@ def take_pages(
     pipeline: Pipeline,
     source: HttpSource,
     connectors: Mapping[str, Connector],
+    *,
     on_step: OnStep = unobserved,
 ) -> Taken:
     """Read what is new of an API, once.

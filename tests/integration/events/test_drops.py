@@ -7,6 +7,8 @@ import gzip
 import io
 import json
 import os
+import subprocess
+import sys
 import threading
 import zipfile
 from collections.abc import Callable
@@ -59,7 +61,9 @@ class Taker:
 
     def __call__(self, on_step: Callable[[str], None] = lambda _: None) -> Taken:
         one = pipeline(self.source)
-        return take_files(self.shop.url, one, self.source, self.connectors, self.root, on_step)
+        return take_files(
+            self.shop.url, one, self.source, self.connectors, self.root, on_step=on_step
+        )
 
     def raws(self) -> list[bytes]:
         """What is staged, in the order of arrival."""
@@ -332,3 +336,28 @@ def test_wrong_declarations_are_said(
     env = {"db": {"kind": "postgres", "url": shop.url}}
     with pytest.raises(UsageError, match=said):
         Taker(shop, tmp_path, source, **env)()
+
+
+def test_a_huge_file_is_not_held_in_memory(shop: Shop, tmp_path: Path) -> None:
+    program = (
+        "import resource, sys\n"
+        "from pathlib import Path\n"
+        "from penstock.events.drops import take_files\n"
+        "from penstock.events.pipeline import Pipeline\n"
+        "from penstock.events.sources import FileSource\n"
+        "source = FileSource(files='*.gz', id=None)\n"
+        "one = Pipeline(name='shop', target='t', key='k', transform=dict, sources=[source])\n"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "taken = take_files(sys.argv[1], one, source, {}, Path(sys.argv[2]))\n"
+        "most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "print(taken.received, taken.staged, (most - before) >> 10)\n"
+    )
+    line = b'{"text": "' + b"x" * 3_000 + b'"}\n'
+    old(tmp_path / "a.ndjson.gz", gzip.compress(line * 100_000, 1))  # unpacks to 300 MB
+    done = subprocess.run(
+        [sys.executable, "-c", program, shop.url, str(tmp_path)],
+        capture_output=True, text=True, check=True, timeout=120,
+    )  # fmt: skip
+    received, staged, grown = map(int, done.stdout.split())
+    assert (received, staged) == (100_000, 1)
+    assert grown < 220, "MiB"

@@ -52,7 +52,7 @@ class Feed:
     def take(self, on_step: Callable[[str], None] = lambda _: None) -> Taken:
         one = Pipeline(name="shop", target="t", key="id", transform=dict, sources=[self.source])
         made = connectors(self.env, Path())
-        taken = take_pages(self.shop.url, one, self.source, made, on_step)
+        taken = take_pages(self.shop.url, one, self.source, made, on_step=on_step)
         assert taken.received == taken.staged + taken.repeated
         return taken
 
