@@ -54,6 +54,7 @@ def _place(name: str) -> int:
         "key",
         "ingest",
         "serve",
+        "ingest",
         "work",
         "replay",
         "events",

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from penstock.cli import replays, work
+from penstock.cli import ingest, replays, work
 from penstock.cli.clear import CLEAR_EXAMPLES, clear
 from penstock.cli.events import events_app
 from penstock.cli.help import BOOKS, DATABASE, EVENTS, LOADING, PROJECT, Command, Group
@@ -67,6 +67,7 @@ app.command("test-connections", cls=Command, epilog=TEST_EXAMPLES, rich_help_pan
 )
 app.add_typer(config_app, name="config", rich_help_panel=PROJECT)
 app.add_typer(key_app, name="key", rich_help_panel=PROJECT)
+app.command("ingest", cls=Command, epilog=ingest.EXAMPLES, rich_help_panel=EVENTS)(ingest.ingest)
 app.command("work", cls=Command, epilog=work.EXAMPLES, rich_help_panel=EVENTS)(work.work)
 app.command("replay", cls=Command, epilog=replays.EXAMPLES, rich_help_panel=EVENTS)(replays.replay)
 app.add_typer(events_app, name="events", rich_help_panel=EVENTS)

@@ -64,7 +64,8 @@ class HttpSource(Identified):
         connector: The API's key in `env` (kind `rest`).
         module: What is read, as the connector declares it; with a `cursor`, only what is newer.
         name: The source's; default: the connector's and the module's.
-        at: Path of the time in an event that the cursor stands for; None: no cursor.
+        at: Path of the time in an event that the cursor stands for, in ISO form with a zone or in
+            seconds or milliseconds since 1970; None: no cursor, everything is read each time.
         overlap: How far before the cursor each read begins anew: events that came late.
     """
 

@@ -214,6 +214,11 @@ class Source:
         return self._stored
 
     @property
+    def packed(self) -> bool:
+        """True where the stored bytes are compressed."""
+        return self._unpacked is not self._stored
+
+    @property
     def consumed(self) -> int:
         """Stored bytes read so far; the size of the file once all is read."""
         return self._stored.consumed

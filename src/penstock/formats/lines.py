@@ -90,14 +90,14 @@ class LineFile:
         numbered = frame.with_columns((lines + row_id(self._file, 0)).alias(ROW), lines.alias(LINE))
 
         def raw(positions: Sequence[int]) -> list[bytes]:
-            return self._stored(block, places.gather(list(positions)).to_list())
+            return self.stored(block, places.gather(list(positions)).to_list())
 
         wrong = sorted(refused)
         malformed = [
             Malformed(
                 row_id(self._file, block.first + place), block.first + place, line, *refused[place]
             )
-            for place, line in zip(wrong, self._stored(block, wrong), strict=True)
+            for place, line in zip(wrong, self.stored(block, wrong), strict=True)
         ]
         return Batch(
             frame=numbered,
@@ -108,7 +108,8 @@ class LineFile:
             read_bytes=self._source.consumed,
         )
 
-    def _stored(self, block: Block, places: Collection[int]) -> list[bytes]:
+    def stored(self, block: Block, places: Collection[int]) -> list[bytes]:
+        """The stored bytes of lines by their places in a block, without their ends."""
         if not places:
             return []
         lines = self._text.lines(block.stored)

@@ -53,6 +53,7 @@ INGEST_RIGHTS: Mapping[str, tuple[str, ...]] = {
     "event_ids": ("SELECT", "INSERT"),
     "batches": ("SELECT", "INSERT"),
     "drops": _WRITTEN,
+    "drop_names": _WRITTEN,
     "cursors": _WRITTEN,
     "runs": ("SELECT",),
 }

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import json
 import time
+import tracemalloc
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -21,6 +23,7 @@ from cryptography.x509.oid import NameOID
 
 from penstock.connectors.registry import connector
 from penstock.connectors.rest.connector import Rest
+from penstock.connectors.rest.guard import is_inside
 from penstock.errors import ConnectorError, UsageError
 from penstock.model.batch import ROW, file_of, record_of
 from penstock.model.secret import Secret
@@ -467,6 +470,65 @@ def test_an_answer_that_is_too_large_is_not_taken(api: Api, read: Read) -> None:
     with pytest.raises(ConnectorError, match="more than 1,000 bytes") as caught:
         read(rest(api, max_bytes=1000))
     assert caught.value.code == "too_large"
+
+
+def test_an_answer_without_an_end_is_not_waited_for(api: Api, read: Read) -> None:
+    api.faults = [Reply(b" ", endless=True)]
+    with pytest.raises(ConnectorError, match=r"not answered whole within 0.2 s"):
+        read(rest(api, max_seconds=0.2))
+    api.faults = [Reply(b"[" * 10_000, endless=True)]
+    with pytest.raises(ConnectorError, match="more than 100,000 bytes"):
+        read(rest(api, max_bytes=100_000))
+    assert api.fired == 2
+
+
+def test_an_answer_that_unpacks_to_more_is_not_unpacked(api: Api, read: Read) -> None:
+    bomb = gzip.compress(b"[" + b" " * (200 << 20))
+    api.faults = [Reply(bomb, headers={"Content-Encoding": "gzip"})]
+    tracemalloc.start()
+    try:
+        with pytest.raises(ConnectorError, match="more than 1,000,000 bytes"):
+            read(rest(api, max_bytes=1_000_000))
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert api.fired == 1
+    assert most < 20 << 20
+
+
+@pytest.mark.parametrize("host", ["127.1", "2130706433", "0x7f.1"])
+def test_a_name_that_leads_inside_is_not_followed(api: Api, read: Read, host: str) -> None:
+    everybody(api)
+    url = api.url.replace("127.0.0.1", host)
+    login = {"kind": "bearer", "token": "t0p"}
+    with pytest.raises(ConnectorError, match=r"leads to 127\.0\.0\.1") as caught:
+        read(rest(api, base_url=url, insecure=True, auth=login))
+    assert caught.value.code == "private"
+    assert api.asked == [], "nothing was sent"
+    assert read(rest(api, base_url=url, insecure=True, private=True)).height == len(PEOPLE)
+
+
+def test_a_token_is_not_asked_for_inside(api: Api, read: Read) -> None:
+    everybody(api)
+    token_server(api)
+    inside = api.url.replace("127.0.0.1", "127.1") + "/token"
+    with pytest.raises(ConnectorError, match="leads to"):
+        read(rest(api, auth=oauth(api, token_url=inside), insecure=True))
+    assert api.asked == []
+
+
+@pytest.mark.parametrize(
+    ("address", "inside"),
+    [
+        ("127.0.0.1", True), ("10.1.2.3", True), ("192.168.0.1", True), ("172.31.0.1", True),
+        ("169.254.169.254", True), ("100.64.0.1", True), ("0.1.2.3", True), ("224.0.0.1", True),
+        ("::1", True), ("fe80::1%eth0", True), ("fd00::1", True), ("::ffff:10.0.0.1", True),
+        ("64:ff9b::7f00:1", True), ("2002:7f00:1::", True), ("::", True),
+        ("93.184.216.34", False), ("2606:2800:220:1::1", False), ("::ffff:8.8.8.8", False),
+    ],
+)  # fmt: skip
+def test_which_addresses_are_inside(address: str, *, inside: bool) -> None:
+    assert is_inside(address) is inside
 
 
 def test_circles_are_noticed(api: Api, read: Read) -> None:

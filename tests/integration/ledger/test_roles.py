@@ -15,9 +15,14 @@ from psycopg import sql
 
 from penstock import clear_tables, load_star, load_table
 from penstock.errors import TargetError, UsageError
+from penstock.events.intake import take
+from penstock.events.pipeline import Pipeline
+from penstock.events.project import open_project
+from penstock.events.sources import FileSource, HttpSource
 from penstock.ledger import history, install, quarantine
 from penstock.ledger.quarantine import Selection
 from penstock.ledger.roles import Roles, apply, owners, statements
+from tests.fixtures.api import Api
 from tests.fixtures.postgres import Database, Role
 from tests.fixtures.server import Server
 
@@ -29,6 +34,7 @@ LOADER = {
     "batches": {"SELECT"},
     "chunks": {"SELECT"},
     "cursors": WRITTEN,
+    "drop_names": {"SELECT"},
     "drops": {"SELECT"},
     "event_balance": {"SELECT"},
     "event_ids": {"SELECT"},
@@ -66,6 +72,7 @@ INGEST = {
     "chunks": ADDED,
     "chunks_chunk_seq": USED,
     "cursors": WRITTEN,
+    "drop_names": WRITTEN,
     "drops": WRITTEN,
     "event_ids": ADDED,
     "events": ADDED,
@@ -319,3 +326,32 @@ def test_a_loader_cannot_take_its_own_traces_away(shop: Database, loader: Role) 
     ):
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             connection.execute(statement.encode())
+
+
+def test_ingest_takes_files_and_pages_and_no_more(
+    shop: Database, owner: str, api: Api, tmp_path: Path
+) -> None:
+    role = shop.role("ingest")
+    apply(shop.connect(), Roles(owner=owner, ingesters=(role.name,)))
+    (tmp_path / "a.ndjson").write_text('{"id": 1}\n')
+    api.on("GET", "/events")(lambda _: {"data": [{"id": 2, "at": "2026-01-05T10:00:00Z"}]})
+    module = {"path": "/events", "records": "data"}
+    env = {
+        "ledger": {"kind": "postgres", "url": role.url},
+        "drops": {"kind": "files", "folder": ".", "complete": "name"},
+        "feed": {"kind": "rest", "base_url": api.url, "modules": {"events": module}},
+        "dev": {},
+    }
+    (tmp_path / "config.py").write_text(f"env = {env!r}\n")
+    files = FileSource(files="*.ndjson", connector="drops")
+    pages = HttpSource(connector="feed", module="events", at="at")
+    pipeline = Pipeline(name="shop", target="t", key="k", transform=dict, sources=[files, pages])
+    with open_project(tmp_path, "dev") as opened:
+        found = dict(take(opened, pipeline))
+    assert {name: (one.staged, one.problems) for name, one in found.items()} == {
+        "drops": (1, []),
+        "feed.events": (1, []),
+    }
+    with psycopg.connect(role.url) as connection, pytest.raises(psycopg.errors.Error) as refused:
+        connection.execute("select * from orders")
+    assert refused.value.sqlstate == "42501"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -62,12 +63,42 @@ class Rest:
             UsageError: There is no such module, or it cannot be read (so).
             ConnectorError: The API cannot be reached, refuses, or answers what it should not.
         """
-        its = self._module(module)
-        if not its.path:
-            raise UsageError(f"{self.name}: {module} has no path to read from")
+        its = self._readable(module)
         return reading.read(
             self._transport, its, first=first, spool=spool, since=since, params=params
         )
+
+    def pages(
+        self, module: str, *, since: Any = None, start: Mapping[str, Any] | None = None
+    ) -> Iterator[reading.Page]:
+        """The pages of a module, one after the other, as they came.
+
+        Args:
+            module: Its name in the settings.
+            since: Only what has changed since then: a time, a text or a whole number.
+            start: Where to begin, as an earlier page's `after` said; `since` is in it.
+
+        Raises:
+            UsageError: There is no such module, or it cannot be read (so).
+            ConnectorError: As for `extract`.
+        """
+        its = self._readable(module)
+        params = {} if start is not None else reading.params_since(its, since)
+        return reading.pages(self._transport, its, params, start)
+
+    def records_at(self, module: str) -> tuple[str, ...]:
+        """The keys that lead to the records in a page of a module."""
+        path = self._readable(module).records
+        return tuple(path.split(".")) if path else ()
+
+    def declared(self, module: str) -> str:
+        """Differs when another declaration of a module holds: its pages are then others."""
+        told = f"{self.settings.base_url} {self._readable(module)!r}"
+        return hashlib.sha256(told.encode()).hexdigest()[:16]
+
+    def shows_secret(self, text: str) -> bool:
+        """True for a text with a secret of the login in it."""
+        return self._transport.hidden(text) != text
 
     def writer(self, module: str, mode: str, key: tuple[str, ...] = ()) -> Writer:
         """What sends records of a module.
@@ -104,6 +135,12 @@ class Rest:
                 f"{self.name}: there is no module {name!r}; known are {named(self.modules)}"
             )
         return self.modules[name]
+
+    def _readable(self, module: str) -> Module:
+        its = self._module(module)
+        if not its.path:
+            raise UsageError(f"{self.name}: {module} has no path to read from")
+        return its
 
     def _connect(self) -> str:
         answer = self._transport.ask(Request(method="GET", path=""))

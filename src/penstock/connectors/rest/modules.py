@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from penstock.connectors.rest.actions import ACTIONS, Action, Find
@@ -19,7 +19,19 @@ _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PageNumber:
+class Paged:
+    """What all kinds of pages have.
+
+    Attributes:
+        total: Where the answer says how many records there are in all; a read that has had fewer
+            at its end is an error. Empty: it does not say.
+    """
+
+    total: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageNumber(Paged):
     """Pages are counted; the first one that is empty is behind the last.
 
     Attributes:
@@ -38,7 +50,7 @@ class PageNumber:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Offset:
+class Offset(Paged):
     """Records are counted; as `PageNumber`.
 
     Attributes:
@@ -55,24 +67,27 @@ class Offset:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cursor:
+class Cursor(Paged):
     """Each answer has a mark, with which the next page is asked for.
 
     Attributes:
         param: The parameter that the mark is sent in.
-        next: Where the answer has it: `paging.next.after`; not there, NULL or empty: the end.
+        next: Where the answer has it: `paging.next.after`, or `data.-1.id` for the last record's
+            id; not there, NULL or empty: the end.
+        more: Where the answer says whether there are more; empty: the mark tells.
         size_param: The parameter with the page's size; None: the API's own size.
         size: Records a page.
     """
 
     param: str
     next: str
+    more: str = ""
     size_param: str | None = None
     size: int = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Link:
+class Link(Paged):
     """The header `Link` has the next page's URL as `rel="next"` (RFC 8288).
 
     Attributes:
@@ -85,7 +100,7 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NextUrl:
+class NextUrl(Paged):
     """Each answer has the next page's URL.
 
     Attributes:
@@ -99,13 +114,50 @@ class NextUrl:
     size: int = 100
 
 
-Page = PageNumber | Offset | Cursor | Link | NextUrl
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window(Paged):
+    """Windows of time, one after the other, until now; the module's `cursor` says where they begin.
+
+    Attributes:
+        until: The parameter with the end of a window; its begin is in the parameter of `cursor`.
+        first: Where the first one begins, in ISO form, where nothing was read yet.
+        span: How long each is: `1h`, `1d`.
+        most: Records at which an answer is taken to be cut off, which is an error.
+        size_param: The parameter with the page's size; None: the API's own size.
+        size: Records a page.
+    """
+
+    until: str
+    first: str
+    span: str = "1h"
+    most: int | None = None
+    size_param: str | None = None
+    size: int = 100
+
+    def __post_init__(self) -> None:
+        if not self.length:
+            raise ValueError("span must be above 0")
+        try:
+            begin = datetime.fromisoformat(self.first)
+        except ValueError:
+            begin = datetime.min  # noqa: DTZ901  refused below, as it has no zone
+        if begin.tzinfo is None:
+            raise ValueError(f"first must be a time such as 2026-01-01T00:00Z, not {self.first!r}")
+
+    @property
+    def length(self) -> timedelta:
+        """The span."""
+        return span_of("span", self.span)
+
+
+Page = PageNumber | Offset | Cursor | Link | NextUrl | Window
 _PAGES: Mapping[str, type[Any]] = {
     "page": PageNumber,
     "offset": Offset,
     "cursor": Cursor,
     "link": Link,
     "next_url": NextUrl,
+    "window": Window,
 }
 
 
@@ -129,10 +181,7 @@ class Since:
     @property
     def span(self) -> timedelta:
         """The overlap."""
-        found = re.fullmatch(r"(\d{1,6})([smhd])", self.overlap)
-        if found is None:
-            raise ValueError(f"overlap must be such as 30s, 5m, 1h or 1d, not {self.overlap!r}")
-        return timedelta(**{_UNITS[found[2]]: int(found[1])})
+        return span_of("overlap", self.overlap)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -217,6 +266,10 @@ class _Reader:
             self.problems.append(f"{self._where}: it has neither a path to read nor a way to write")
         if (written.page or written.cursor) and not written.path:
             self.problems.append(f"{self._where}: page and cursor need the path that is read")
+        if (written.page or {}).get("kind") == "window" and not written.cursor:
+            self.problems.append(
+                f"{self._where}: windows need a cursor, which says where they begin"
+            )
         return Module(
             name=name,
             path=written.path,
@@ -253,6 +306,18 @@ class _Reader:
         except UsageError as error:
             self.problems.append(error.message)
             return None
+
+
+def span_of(name: str, text: str) -> timedelta:
+    """The time that `30s`, `5m`, `1h` or `1d` means.
+
+    Raises:
+        ValueError: It is no such text.
+    """
+    found = re.fullmatch(r"(\d{1,6})([smhd])", text)
+    if found is None:
+        raise ValueError(f"{name} must be such as 30s, 5m, 1h or 1d, not {text!r}")
+    return timedelta(**{_UNITS[found[2]]: int(found[1])})
 
 
 def named(modules: Iterable[str]) -> str:

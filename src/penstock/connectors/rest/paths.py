@@ -15,12 +15,17 @@ _FIELD = re.compile(r"\{([^{}]+)\}")
 
 
 def at(value: Any, path: str) -> Any:
-    """What is at `data.items.0` of a value; itself for an empty path; `MISSING`: nothing."""
+    """What is at `data.items.0` of a value; itself for an empty path; `MISSING`: nothing.
+
+    `-1` is the last element of a list.
+    """
     for part in path.split(".") if path else ():
         if isinstance(value, Mapping) and part in value:
             value = value[part]
         elif isinstance(value, list) and part.isdigit() and int(part) < len(value):
             value = value[int(part)]
+        elif isinstance(value, list) and part == "-1" and value:
+            value = value[-1]
         else:
             return MISSING
     return value

@@ -10,13 +10,13 @@ import hashlib
 import json
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
 from penstock.connectors.rest.answers import Answer, message_of
-from penstock.connectors.rest.modules import Module
+from penstock.connectors.rest.modules import Module, Window
 from penstock.connectors.rest.paging import Place, first_place, next_place
 from penstock.connectors.rest.paths import MISSING, at
 from penstock.connectors.rest.transport import Transport
@@ -33,11 +33,17 @@ class Page:
         content: As it came.
         keys: Of its records, in the order in which they were met.
         records: How many there are.
+        number: Of the page, from 1.
+        after: Where the next one is, as `pages` takes it again; None: there is none.
+        complete: True: this is the last one, and none is missing, as far as the API tells.
     """
 
     content: bytes
     keys: tuple[str, ...]
     records: int
+    number: int
+    after: Mapping[str, Any] | None
+    complete: bool
 
 
 def read(
@@ -63,7 +69,7 @@ def read(
         UsageError: `since`, and no cursor is declared.
         ConnectorError: See `pages`.
     """
-    own = {**(params or {}), **_since(module, getattr(since, "value", since))}
+    own = {**(params or {}), **params_since(module, getattr(since, "value", since))}
     folder = Path(tempfile.mkdtemp(prefix="pages-", dir=spool()))
     paths: list[Path] = []
     names: list[str] = []
@@ -82,47 +88,115 @@ def read(
     return replace(extract(paths, options, spool, first=first), names=tuple(names))
 
 
-def pages(transport: Transport, module: Module, params: Mapping[str, Any]) -> Iterator[Page]:
+def pages(
+    transport: Transport,
+    module: Module,
+    params: Mapping[str, Any],
+    start: Mapping[str, Any] | None = None,
+) -> Iterator[Page]:
     """The pages, one after the other.
+
+    Args:
+        transport: The way there.
+        module: What is read.
+        params: More parameters.
+        start: Where to begin, as `Page.after` said; None: at the first page.
 
     Raises:
         ConnectorError: The API refuses, answers something else than the declared JSON, gives a
-            page twice, or more than `max_pages`.
+            page twice, more than `max_pages`, or, as far as it tells, not all of them.
     """
-    place: Place | None = first_place(module, params)
-    marks: set[str] = set()
-    last = ""
+    place: Place | None = first_place(module, params) if start is None else Place(**start)
+    seen = _Seen(transport, module)
     while place is not None:
         where = f"{transport.name}: {module.name} page {place.number + 1}"
-        if place.mark in marks:
-            raise ConnectorError(
-                f"{where} is the same as one before: the API leads in a circle",
-                code="loop",
-                advice="Check page in the module's declaration, and tell the maker of the API.",
-            )
-        marks.add(place.mark)
-        if place.number >= transport.settings.max_pages:
-            raise ConnectorError(
-                f"{where}: more than {transport.settings.max_pages:,} pages",
-                code="max_pages",
-                advice="Take bigger pages, read less with since=, or raise max_pages.",
-            )
+        seen.place(place, where)
         answer = transport.ask(place.request)
         if answer.status >= 400:
             raise transport.told(answer, answer.where)
         found = _json_of(answer, where)
         records = _records_of(module, found, where)
-        content = hashlib.sha256(json.dumps(records).encode()).hexdigest() if records else ""
-        if content and content == last:
+        seen.records(records, where)
+        keys = dict.fromkeys(key for one in records if isinstance(one, Mapping) for key in one)
+        after = next_place(module, place, answer, found, len(records))
+        missing = "" if after is not None else _missing(module, found, place.records + len(records))
+        yield Page(
+            content=answer.content,
+            keys=tuple(keys),
+            records=len(records),
+            number=place.number + 1,
+            after=None if after is None else asdict(after),
+            complete=after is None and not missing,
+        )
+        if missing:
             raise ConnectorError(
-                f"{where} has the same records as the page before",
+                f"{where}: {missing}",
+                code="missing",
+                advice="Read again; if it stays so, correct total or tell the maker of the API.",
+            )
+        place = after
+
+
+class _Seen:
+    """Notices circles, and pages without end."""
+
+    def __init__(self, transport: Transport, module: Module) -> None:
+        self._module = module
+        self._most = transport.settings.max_pages
+        self._marks: set[str] = set()
+        self._contents: dict[str, int] = {}
+
+    def place(self, place: Place, where: str) -> None:
+        """A page that is asked for now."""
+        if place.mark in self._marks:
+            raise ConnectorError(
+                f"{where} is the same as one before: the API leads in a circle",
+                code="loop",
+                advice="Check page in the module's declaration, and tell the maker of the API.",
+            )
+        self._marks.add(place.mark)
+        if place.number >= self._most:
+            raise ConnectorError(
+                f"{where}: more than {self._most:,} pages",
+                code="max_pages",
+                advice="Take bigger pages, read less with since=, or raise max_pages.",
+            )
+
+    def records(self, records: list[Any], where: str) -> None:
+        """What it holds; windows may hold the same, as nothing leads from one to the next."""
+        page = self._module.page
+        if isinstance(page, Window):
+            if page.most is not None and len(records) >= page.most:
+                raise ConnectorError(
+                    f"{where} has {len(records):,} records: the API may have cut it off",
+                    code="missing",
+                    advice="Make span shorter.",
+                )
+            return
+        if not records:
+            return
+        content = hashlib.sha256(json.dumps(records).encode()).hexdigest()
+        number = len(self._contents) + 1
+        first = self._contents.setdefault(content, number)
+        if first != number:
+            before = "the page before" if first == len(self._contents) else "one before"
+            raise ConnectorError(
+                f"{where} has the same records as {before}",
                 code="loop",
                 advice="Check the parameters in page: the API seems not to know them.",
             )
-        last = content
-        keys = dict.fromkeys(key for one in records if isinstance(one, Mapping) for key in one)
-        yield Page(content=answer.content, keys=tuple(keys), records=len(records))
-        place = next_place(module, place, answer, found, len(records))
+
+
+def _missing(module: Module, found: Any, records: int) -> str:
+    """What the API's own count says is missing at the end; empty where nothing is."""
+    if module.page is None or not module.page.total:
+        return ""
+    total = at(found, module.page.total)
+    if isinstance(total, str) and total.isdigit():
+        total = int(total)
+    if isinstance(total, bool) or not isinstance(total, int):
+        return f"the answer has no number at {module.page.total}"
+    return f"only {records:,} of {total:,} records came" if records < total else ""
 
 
 def _json_of(answer: Answer, where: str) -> Any:
@@ -174,7 +248,12 @@ def _records_of(module: Module, found: Any, where: str) -> list[Any]:
     )
 
 
-def _since(module: Module, since: Any) -> dict[str, Any]:
+def params_since(module: Module, since: Any) -> dict[str, Any]:
+    """The parameters that ask for what has changed since then; none for None.
+
+    Raises:
+        UsageError: No cursor is declared, or `since` is nothing that it can begin at.
+    """
     if since is None:
         return {}
     cursor = module.cursor

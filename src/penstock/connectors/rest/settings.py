@@ -30,6 +30,9 @@ class RestSettings:
         max_pages: Most pages of one read.
         insecure: True: `http://` to another machine is allowed.
         ca_file: Certificates that are trusted instead of the system's.
+        max_seconds: Most seconds that one answer takes to come.
+        private: True: a name may lead to an address that is not public. One that `base_url` itself
+            has is meant.
     """
 
     base_url: str
@@ -45,10 +48,12 @@ class RestSettings:
     max_pages: int = 10_000
     insecure: bool = False
     ca_file: str | None = None
+    max_seconds: float = 300.0
+    private: bool = False
 
     def __post_init__(self) -> None:
         problems = url_mistakes("base_url", self.base_url, insecure=self.insecure)
-        for name in ("timeout", "max_bytes", "max_pages"):
+        for name in ("timeout", "max_bytes", "max_pages", "max_seconds"):
             if getattr(self, name) <= 0:
                 problems.append(f"{name} must be above 0")
         for name in ("retries", "backoff", "patience"):

@@ -20,6 +20,7 @@ import httpx2
 
 from penstock.connectors.rest.answers import Answer, line_of
 from penstock.connectors.rest.auth import Auth, Login
+from penstock.connectors.rest.guard import Guard
 from penstock.connectors.rest.settings import RestSettings
 from penstock.errors import ConnectorError
 
@@ -180,14 +181,24 @@ class Transport:
             **{key: str(one) for key, one in self.settings.headers.items()},
             **self.login.headers(),
         }
-        request = client.build_request(method, url, json=body, headers=headers)
+        request = client.build_request(
+            method, url, json=body, headers=headers, extensions=self._guarded(url.host)
+        )
         return self._taken(client.send(request, stream=True))
 
     def _taken(self, response: httpx2.Response) -> Answer:
         parts, size = [], 0
+        until = time.monotonic() + self.settings.max_seconds
         try:
             for part in response.iter_bytes():
                 size += len(part)
+                if time.monotonic() > until:
+                    raise ConnectorError(
+                        f"{self.name}: {response.url.path} was not answered whole within "
+                        f"{self.settings.max_seconds:g} s",
+                        code=_TOO_LARGE,
+                        advice="Ask for smaller pages, or raise max_seconds.",
+                    )
                 if size > self.settings.max_bytes:
                     raise ConnectorError(
                         f"{self.name}: {response.url.path} answered more than "
@@ -207,6 +218,9 @@ class Transport:
             url=str(response.url),
             where=f"{response.request.method} {response.url.path}",
         )
+
+    def _guarded(self, host: str) -> dict[str, Any]:
+        return {} if self.settings.private else {"trace": Guard(host, self.name)}
 
     def _token(self, url: str, form: Mapping[str, str]) -> Mapping[str, Any]:
         where = url.partition("?")[0]
@@ -230,7 +244,8 @@ class Transport:
     def _asked_for_token(self, url: str, form: Mapping[str, str]) -> Answer:
         client = self._opened()
         try:
-            request = client.build_request("POST", url, data=dict(form))
+            guarded = self._guarded(httpx2.URL(url).host)
+            request = client.build_request("POST", url, data=dict(form), extensions=guarded)
             return self._taken(client.send(request, stream=True))
         except httpx2.TransportError as error:
             raise ConnectorError(

@@ -77,18 +77,26 @@ class Cutter:
             self._at += 1
             return
         while True:
-            self._mark()
-            line = self._line
-            start, end = self._value()
-            text = self._text[start:end]
-            self._go(end)
-            yield Element(text, line)
+            yield self.single()
             mark = self._mark()
             if mark not in (",", "]"):
                 raise self._wrong("has no comma or ] after an element of the array")
             self._at += 1
             if mark == "]":
                 return
+
+    def begins(self) -> str:
+        """The character that the next value begins with; empty at the end."""
+        return self._mark()
+
+    def single(self) -> Element:
+        """The whole value that begins here."""
+        self._mark()
+        line = self._line
+        start, end = self._value()
+        text = self._text[start:end]
+        self._go(end)
+        return Element(text, line)
 
     def leave(self, path: Sequence[str]) -> None:
         """Read what comes after the array to the end, so that a document cut off is noticed.

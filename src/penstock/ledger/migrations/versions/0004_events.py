@@ -134,6 +134,17 @@ _STATEMENTS = [
         primary key (source_id, sha256)
     )
     """,
+    # Which files were seen with which content, so that what stays where it is is not fetched again.
+    """
+    create table penstock.drop_names (
+        source_id int not null references penstock.sources,
+        name text not null,
+        bytes bigint not null,
+        version text not null,
+        sha256 bytea not null,
+        primary key (source_id, name)
+    )
+    """,
     # What is JSON that jsonb holds without loss, as far as PostgreSQL can say; else null.
     """
     create function penstock.payload(raw bytea) returns jsonb
