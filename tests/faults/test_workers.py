@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -152,8 +153,11 @@ def test_a_paused_worker_is_taken_over_and_cannot_commit_when_it_wakes(
     try:
         until(lambda: _stopped(paused), "the worker is paused")
         assert marker.read_text("utf-8") == point
-        # Time passes: its lease is over, as it gives no sign of life.
-        shop.rows("update penstock.batches set lease_until = now() where status = 'processing'")
+        over = (
+            "select lease_until < clock_timestamp() from penstock.batches where worker = %s "
+            "and status = 'processing'"
+        )
+        until(lambda: shop.rows(over, NAME) == [(True,)], "its lease is over")
         taken = drain(PIPELINE, shop.url)
         assert taken.events == len(offered)
         check(shop, warm + offered)
@@ -196,27 +200,29 @@ def test_workers_whose_sessions_are_ended_go_on(shop: Shop) -> None:
         offered += more
         shop.stage(*more)
     stop, ended = threading.Event(), 0
-    worker = Worker(PIPELINE, shop.url + _parameter("application_name=worker"), stop=stop)
+    url = shop.url + "?application_name=worker"
+    worker = Worker(replace(PIPELINE, batch=MANY), url, stop=stop)
     thread = threading.Thread(target=worker.run, daemon=True)
     thread.start()
     with psycopg.connect(shop.url, autocommit=True) as connection:
-        while ended < 5:
+        for turn in range(5):
+            until(lambda done=turn: shop.rows(DONE)[0][0] > done, "it goes on")
             found = connection.execute(
                 "select count(*) filter (where pg_terminate_backend(pid)) from pg_stat_activity "
-                "where application_name = 'worker' and state <> 'idle'"
+                "where application_name = 'worker'"
             ).fetchone()
             assert found is not None
             ended += found[0]
-        while shop.rows(
-            "select count(*) from penstock.batches where status in ('pending', 'processing')"
-        ) != [(0,)]:
             shop.rows(ABANDONED)
-            assert thread.is_alive()
+        until(lambda: shop.rows(ABANDONED) or shop.rows(LEFT) == [(0,)], "all is done")
     stop.set()
     thread.join()
+    assert ended >= 5
     check(shop, offered)
 
 
+DONE = "select count(*) from penstock.batches where status = 'succeeded'"
+LEFT = "select count(*) from penstock.batches where status in ('pending', 'processing')"
 #: What sessions that were ended have left behind, without waiting for it.
 ABANDONED = """
 update penstock.batches b set lease_until = now()
@@ -224,10 +230,6 @@ where status = 'processing' and lease_until > now() and not exists (
     select from pg_stat_activity a
     where a.pid = b.backend_pid and a.backend_start = b.backend_start)
 """
-
-
-def _parameter(one: str) -> str:
-    return f"?{one}"
 
 
 CONFIG = 'env = {{"warehouse": {{"kind": "postgres", "url": "{url}"}}, "dev": {{}}}}\n'
