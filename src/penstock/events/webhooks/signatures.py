@@ -8,14 +8,14 @@ a wrong signature from a missing, late or malformed one. Not for: how senders si
 from __future__ import annotations
 
 import base64
-import hashlib
 import hmac
-import json
 import re
 import secrets as random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from penstock.events import identity
+from penstock.events.sources import Identified
 from penstock.events.webhooks.schemes import MOST_SECRETS, Scheme, key_of, pieces_of
 from penstock.model.secret import Secret
 
@@ -78,33 +78,24 @@ def verify(
     return Verified(claim.id.decode("ascii")) if found else None
 
 
-def delivery_id(scheme: Scheme, verified: Verified, body: bytes) -> str:
+def delivery_id(scheme: Scheme, verified: Verified, body: bytes, source: Identified) -> str:
     """By which a request is known if it comes again.
 
     Args:
         scheme: How its sender signs.
         verified: As `verify` found it.
         body: As received.
+        source: What tells events apart whose scheme has no id.
 
     Returns:
-        The id of the header, else that of the body, else `sha256:` and the hash of the body.
+        The id of the header; else that field of the body which the scheme names; else what the
+        source declares.
     """
-    return verified.delivery_id or _in_body(scheme, body) or f"sha256:{_hash(body)}"
-
-
-def _hash(body: bytes) -> str:
-    return hashlib.sha256(body).hexdigest()
-
-
-def _in_body(scheme: Scheme, body: bytes) -> str:
-    if not scheme.body_id:
-        return ""
-    try:
-        found = json.loads(body)[scheme.body_id]
-    except (ValueError, TypeError, LookupError, RecursionError):  # not an object with this field
-        return ""
-    fits = isinstance(found, str) and found.isascii() and _ID.fullmatch(found.encode("ascii"))
-    return found if fits else ""
+    if verified.delivery_id:
+        return verified.delivery_id
+    if scheme.body_id:
+        source = Identified(id=scheme.body_id, immutable=True)
+    return identity.delivery_id(source, body)
 
 
 def _claim(
