@@ -12,9 +12,9 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
-from starlette.applications import Starlette
-from starlette.routing import Route
+from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from penstock.events.sources import Identified
@@ -22,11 +22,14 @@ from penstock.events.staging import Delivery
 from penstock.events.webhooks.batching import GroupCommit, Unavailable
 from penstock.events.webhooks.limits import Limits
 from penstock.events.webhooks.schemes import STANDARD, Scheme
-from penstock.events.webhooks.signatures import delivery_id, verify
+from penstock.events.webhooks.signatures import TOLERANCE, delivery_id, verify
 from penstock.model.secret import Secret
 
 #: Seconds after which a sender may try again; most wait longer by themselves.
 RETRY_AFTER = 5
+
+#: The secrets of a source that is not known: nothing is verified with them.
+_NOBODY: tuple[Secret, ...] = (Secret(""),)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +40,7 @@ class Receiving:
         number: Of the source in the ledger.
         scheme: How its sender signs.
         secrets: One, or two during a rotation.
+        tolerance: Seconds that a signed time may be early or late.
         identified: What tells its events apart where the scheme has no id.
         max_bytes: Of the longest body.
         into: Writes it.
@@ -45,6 +49,7 @@ class Receiving:
     number: int
     scheme: Scheme
     secrets: tuple[Secret, ...]
+    tolerance: float
     identified: Identified
     max_bytes: int
     into: GroupCommit
@@ -114,7 +119,6 @@ class Receiver:
     working: int = 0
     held: int = 0
     _most_bytes: int = 0
-    _nobody: tuple[Secret, ...] = (Secret(""),)
 
     def __post_init__(self) -> None:
         sizes = [one.max_bytes for one in self.sources.values()]
@@ -140,9 +144,11 @@ class Receiver:
         self, name: str, headers: Sequence[tuple[bytes, bytes]], body: bytes
     ) -> _Answer:
         source = self.sources.get(name)
-        scheme, secrets = (source.scheme, source.secrets) if source else (STANDARD, self._nobody)
+        scheme, secrets, tolerance = STANDARD, _NOBODY, TOLERANCE
+        if source is not None:
+            scheme, secrets, tolerance = source.scheme, source.secrets, source.tolerance
         try:
-            verified = verify(scheme, headers, body, secrets, self.clock())
+            verified = verify(scheme, headers, body, secrets, self.clock(), tolerance=tolerance)
         except Exception as error:  # noqa: BLE001  what cannot be verified is not accepted
             self.say(f"A signature could not be verified: {type(error).__name__}.")
             return _REFUSED
@@ -200,13 +206,20 @@ class Receiver:
             return False
         return True
 
+    def unforeseen(self, loop: asyncio.AbstractEventLoop, context: Mapping[str, Any]) -> None:
+        """Tell of an error that no request is to blame for."""
+        del loop
+        self.say(f"The receiver: {type(context.get('exception')).__name__}.")
+
 
 def application(receiver: Receiver) -> ASGIApp:
     """The ASGI application; while it runs, so do the receiver's writers."""
 
     @asynccontextmanager
-    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+    async def lifespan(app: object) -> AsyncIterator[None]:
         del app
+        # Else asyncio would log traces of what strangers provoke.
+        asyncio.get_running_loop().set_exception_handler(receiver.unforeseen)
         for writer in receiver.writers():
             writer.start()
         yield
@@ -218,8 +231,8 @@ def application(receiver: Receiver) -> ASGIApp:
         Route("/health", _Health(), methods=["GET"]),
         Route("/ready", _Ready(receiver), methods=["GET"]),
     ]
-    app = Starlette(routes=routes, lifespan=lifespan)
-    app.router.redirect_slashes = False  # another path is another path
+    # Another path is another path; and errors are the guard's.
+    app = Router(routes, redirect_slashes=False, lifespan=lifespan)
     return _Guard(app, receiver)
 
 

@@ -32,6 +32,8 @@ MOST = 1_000
 MOST_WAITING = 10_000
 #: Milliseconds that a statement may take: senders wait for 10 s and more.
 _STATEMENT = "8000"
+#: Seconds that the end waits for what is being written.
+_STOP = 10.0
 #: What the ledger shows as the origin of what was received.
 _ORIGIN = "webhook"
 
@@ -95,7 +97,8 @@ class GroupCommit:
     def start(self) -> None:
         """Begin to write; called in the event loop whose tasks wait for it."""
         self._loop = asyncio.get_running_loop()
-        self._thread = threading.Thread(target=self._work, name="webhooks")
+        # A daemon: a server that does not answer must not keep the process from ending.
+        self._thread = threading.Thread(target=self._work, name="webhooks", daemon=True)
         self._thread.start()
 
     async def close(self) -> None:
@@ -104,7 +107,7 @@ class GroupCommit:
             self._closing = True
             self._changed.notify()
         if self._thread is not None:
-            await asyncio.to_thread(self._thread.join)
+            await asyncio.to_thread(self._thread.join, _STOP)
 
     async def stage(self, source: int, delivery: Delivery) -> None:
         """Stage a delivery; returns when it is durable, or was received before.

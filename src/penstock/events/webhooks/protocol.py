@@ -105,7 +105,7 @@ class LimitedProtocol(H11Protocol):
         hint = getattr(error, "error_status_hint", 0)
         status = (
             HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE if hint == 431 else HTTPStatus.BAD_REQUEST
-        )  # noqa: PLR2004
+        )
         self._answer(status)
 
     def give_up(self) -> None:

@@ -21,8 +21,6 @@ from typing import Literal
 from penstock.errors import UsageError
 from penstock.model.secret import Secret
 
-#: Seconds that a time may be early or late: what Standard Webhooks and Stripe use.
-TOLERANCE = 300
 #: The one that signs, and during a rotation the one before or after it.
 MOST_SECRETS = 2
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
@@ -68,7 +66,6 @@ class Scheme:
         timestamp_prefix: What stands before the time, such as `t=`.
         secret: `text`: a secret is its own UTF-8 bytes; `base64`: it is written so, with or
             without `whsec_` before it.
-        tolerance: Seconds that the time may be early or late.
         body_id: The field of the JSON body that has the delivery id, where no header has it.
 
     Raises:
@@ -84,7 +81,6 @@ class Scheme:
     separator: str = ""
     timestamp_prefix: str = ""
     secret: Literal["text", "base64"] = "text"  # noqa: S105  how it is written
-    tolerance: float = TOLERANCE
     body_id: str = ""
 
     def __post_init__(self) -> None:
@@ -95,8 +91,6 @@ class Scheme:
         for name, known in (("encoding", ("hex", "base64")), ("secret", ("text", "base64"))):
             if getattr(self, name) not in known:
                 raise UsageError(f"Scheme({name}=...) must be {known[0]!r} or {known[1]!r}")
-        if not 0 < self.tolerance <= 86_400:
-            raise UsageError("Scheme(tolerance=...) is in seconds, more than 0 and up to a day")
         self._check_signed()
 
     def _check_signed(self) -> None:

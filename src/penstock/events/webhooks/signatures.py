@@ -19,6 +19,8 @@ from penstock.events.sources import Identified
 from penstock.events.webhooks.schemes import MOST_SECRETS, Scheme, key_of, pieces_of
 from penstock.model.secret import Secret
 
+#: Seconds that a time may be early or late: what Standard Webhooks and Stripe use.
+TOLERANCE = 300.0
 #: Whole seconds since 1970, in digits that milliseconds do not fit into.
 _TIME = re.compile(rb"[0-9]{1,12}")
 #: Printable ASCII, as long as a header's value may reasonably be.
@@ -53,6 +55,8 @@ def verify(
     body: bytes,
     secrets: Sequence[Secret],
     now: float,
+    *,
+    tolerance: float = TOLERANCE,
 ) -> Verified | None:
     """Whether a request was signed with one of the secrets, within the time window.
 
@@ -64,11 +68,12 @@ def verify(
         body: As received, before anything was parsed.
         secrets: One, or two during a rotation.
         now: Seconds since 1970.
+        tolerance: Seconds that the signed time may be early or late.
 
     Returns:
         None for everything that is not right.
     """
-    claim = _claim(scheme, headers, body, now) or _Claim(b"", body, ())
+    claim = _claim(scheme, headers, body, now=now, tolerance=tolerance) or _Claim(b"", body, ())
     keys = [key_of(scheme, one) for one in secrets[:MOST_SECRETS]]
     found = False
     for key in keys + [b""] * (MOST_SECRETS - len(keys)):
@@ -99,7 +104,12 @@ def delivery_id(scheme: Scheme, verified: Verified, body: bytes, source: Identif
 
 
 def _claim(
-    scheme: Scheme, headers: Sequence[tuple[bytes, bytes]], body: bytes, now: float
+    scheme: Scheme,
+    headers: Sequence[tuple[bytes, bytes]],
+    body: bytes,
+    *,
+    now: float,
+    tolerance: float,
 ) -> _Claim | None:
     """What the headers say; None where they do not say it as the scheme has it, or too late."""
     parts = _parts(scheme, _only(headers, scheme.signature))
@@ -111,7 +121,7 @@ def _claim(
     moment = b""
     if scheme.timestamp:
         moment = _moment(scheme, headers, parts)
-        if not _TIME.fullmatch(moment) or not abs(now - int(moment)) <= scheme.tolerance:
+        if not _TIME.fullmatch(moment) or not abs(now - int(moment)) <= tolerance:
             return None
     if not signatures or (scheme.id and not _ID.fullmatch(identity)):
         return None

@@ -6,7 +6,6 @@ import ast
 import base64
 import hashlib
 import hmac
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -244,8 +243,8 @@ def test_the_window_is_symmetric(
 ) -> None:
     headers = sign(at=str(1_763_000_000 + seconds))
     assert (verify(scheme, headers, BODY, [secret], 1_763_000_000.0) is not None) is good
-    narrow = replace(scheme, tolerance=1)
-    assert (verify(narrow, headers, BODY, [secret], 1_763_000_000.0) is not None) is (seconds == 0)
+    narrow = verify(scheme, headers, BODY, [secret], 1_763_000_000.0, tolerance=1.0)
+    assert (narrow is not None) is (seconds == 0)
 
 
 @pytest.mark.parametrize(("scheme", "sign", "secret", "known_as"), TIMED)
@@ -347,9 +346,6 @@ def test_an_empty_secret_verifies_nothing(written: str) -> None:
         ({"id": "ïd"}, "header's name"),
         ({"encoding": "base32"}, "'hex' or 'base64'"),
         ({"secret": "hex"}, "'text' or 'base64'"),
-        ({"tolerance": 0}, "seconds"),
-        ({"tolerance": float("nan")}, "seconds"),
-        ({"tolerance": float("inf")}, "seconds"),
         ({"signed": "{timestamp}.{body}"}, "not signed proves nothing"),
         ({"timestamp": "x-time"}, "not signed proves nothing"),
         ({"timestamp": "x-time", "signed": "{timestamp}"}, "must have {body}"),
