@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,10 +13,7 @@ from penstock.cli.project import Env, Folder
 from penstock.errors import UsageError
 
 if TYPE_CHECKING:
-    from penstock.connectors.postgres import Postgres
-    from penstock.events.webhooks.app import Receiver, Receiving
-    from penstock.events.webhooks.declared import Hook
-    from penstock.project.environment import Environment
+    from penstock.events.webhooks.app import Receiver
 
 SERVE_EXAMPLES = """
 [bold]Examples[/bold]
@@ -25,7 +22,8 @@ SERVE_EXAMPLES = """
 
 [bold]Exit status[/bold]
   0  stopped; what was begun is written and answered
-  1  the port is taken, or the database does not answer  2  wrong use
+  1  the port is taken, or the ledger cannot be made  2  wrong use
+  75  the database does not answer
 """
 
 
@@ -48,95 +46,22 @@ def serve(
     """
     from importlib.util import find_spec
 
-    from penstock.project.environment import choose, load_config
+    from penstock.events.project import open_project
 
     if find_spec("uvicorn") is None or find_spec("starlette") is None:
         raise UsageError("To receive webhooks: pip install 'penstock[serve]'")
     from penstock.events.webhooks import server
+    from penstock.events.webhooks.declared import receiver_of
 
-    root = folder.resolve()
-    environment = choose(load_config(root), env, root)
-    receiver = _receiver(environment)
-    at = server.listen(host, port)
-    address = f"[{host}]" if ":" in host else host
-    answer.say(f"{environment.project}, {environment.name}", "bold")
-    for name in receiver.sources:
-        answer.say(f"http://{address}:{at.getsockname()[1]}/in/{name}")
-    server.serve(receiver, at)
+    with open_project(folder, env) as project:
+        receiver = receiver_of(project, _say)
+        at = server.listen(host, port)
+        address = f"[{host}]" if ":" in host else host
+        answer.say(f"{project.env.project}, {project.env.name}", "bold")
+        for name in receiver.sources:
+            answer.say(f"http://{address}:{at.getsockname()[1]}/in/{name}")
+        server.serve(receiver, at)
     _end(receiver, as_json=as_json)
-
-
-def _receiver(environment: Environment) -> Receiver:
-    """What is to be received, with a writer for each database.
-
-    Raises:
-        UsageError: No pipeline has a webhook, or one is declared wrongly.
-        ConnectorError: A database does not answer.
-    """
-    from penstock.connectors.registry import connectors
-    from penstock.events.pipeline import pipelines_in
-    from penstock.events.webhooks.app import Receiver
-    from penstock.events.webhooks.declared import hooks_of
-    from penstock.events.webhooks.limits import Limits
-
-    hooks = hooks_of(pipelines_in(environment.folder), environment)
-    if not hooks:
-        raise UsageError(
-            f"No pipeline in {environment.folder} has a webhook. Give one "
-            'sources=[WebhookSource(name="partner", secret="partner.secret")]'
-        )
-    known = connectors(environment, environment.folder)
-    databases = {name: _database(name, environment, known) for name in _names(hooks)}
-    sources: dict[str, Receiving] = {}
-    for name, database in databases.items():
-        own = [one for one in hooks if one.pipeline.connector == name]
-        sources |= _bound(own, database)
-    return Receiver(sources=sources, limits=Limits(), say=_say)
-
-
-def _names(hooks: list[Hook]) -> list[str | None]:
-    return list(dict.fromkeys(one.pipeline.connector for one in hooks))
-
-
-def _database(name: str | None, environment: Environment, known: Any) -> Postgres:
-    from penstock.connectors.postgres import Postgres
-    from penstock.flow.ledgers import ledger_of
-
-    found = ledger_of(environment, known) if name is None else known.get(name)
-    if not isinstance(found, Postgres):
-        raise UsageError(f'env["{name}"] is no PostgreSQL database')
-    return found
-
-
-def _bound(hooks: list[Hook], database: Postgres) -> dict[str, Receiving]:
-    """What is received into a database, whose ledger is made where there is none."""
-    import psycopg
-
-    from penstock.events.staging import source_id
-    from penstock.events.webhooks.app import Receiving
-    from penstock.events.webhooks.batching import GroupCommit
-    from penstock.ledger import install
-    from penstock.postgres.connection import translated
-
-    try:
-        with database.connect(autocommit=True) as connection:
-            install.ensure(connection, database.conninfo())
-            numbers = [source_id(connection, one.pipeline.name, one.source.name) for one in hooks]
-    except psycopg.Error as error:
-        raise translated(error, "receive webhooks") from None
-    into = GroupCommit(connect=database.connect, say=_say)
-    return {
-        one.source.name: Receiving(
-            number=number,
-            scheme=one.scheme,
-            secrets=one.secrets,
-            tolerance=one.source.tolerance.total_seconds(),
-            identified=one.source,
-            max_bytes=one.source.max_bytes,
-            into=into,
-        )
-        for one, number in zip(hooks, numbers, strict=True)
-    }
 
 
 def _say(text: str) -> None:

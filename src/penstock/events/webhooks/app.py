@@ -60,7 +60,7 @@ class _Answer:
 
     def __init__(self, status: int, text: str, **headers: str) -> None:
         self.status = status
-        body = f"{text}\n".encode()
+        body = f"{text}\n".encode() if text else b""
         told = {
             "content-type": "text/plain; charset=utf-8",
             "content-length": str(len(body)),
@@ -76,7 +76,7 @@ class _Answer:
         await send(self._body)
 
 
-_ACCEPTED = _Answer(200, "accepted")
+_ACCEPTED = _Answer(200, "")  # head and body would be two writes: a fifth of the work
 _ALIVE = _Answer(200, "alive")
 _READY = _Answer(200, "ready")
 _BAD = _Answer(400, "bad request", connection="close")

@@ -1,17 +1,28 @@
-"""What a project declares of its webhooks, checked and bound to secrets. Not for: receiving."""
+"""What a project declares of its webhooks, checked and bound to secrets and databases.
+
+Not for: receiving (`server`).
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import psycopg
+
 from penstock.errors import UsageError
 from penstock.events.pipeline import Pipeline
+from penstock.events.project import Opened, ready
 from penstock.events.sources import MAX_EVENT_BYTES, WebhookSource
+from penstock.events.staging import source_id
+from penstock.events.webhooks.app import Receiver, Receiving
+from penstock.events.webhooks.batching import GroupCommit
+from penstock.events.webhooks.limits import Limits
 from penstock.events.webhooks.schemes import SCHEMES, Scheme, check_secrets
 from penstock.model.secret import Secret
+from penstock.postgres.connection import connect, translated
 
 #: What needs no escapes in an address.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
@@ -57,6 +68,56 @@ def hooks_of(pipelines: Mapping[str, Pipeline], env: Mapping[str, Any]) -> list[
     if problems:
         raise UsageError("\n".join(problems))
     return found
+
+
+def receiver_of(project: Opened, say: Callable[[str], None]) -> Receiver:
+    """What a project receives, with one writer for each of its databases.
+
+    Args:
+        project: Opened.
+        say: Tells people that a database fails, and that it works again.
+
+    Raises:
+        UsageError: No pipeline has a webhook, or one is declared wrongly.
+        TargetError: A ledger is not there and cannot be made.
+        TryAgain: A database does not answer.
+    """
+    hooks = hooks_of(project.pipelines, project.env)
+    if not hooks:
+        raise UsageError(
+            f"No pipeline in {project.env.folder} has a webhook. Give one "
+            'sources=[WebhookSource(name="partner", secret="partner.secret")]'
+        )
+    by_database: dict[str, list[Hook]] = {}
+    for hook in hooks:
+        by_database.setdefault(project.dsn(hook.pipeline), []).append(hook)
+    sources: dict[str, Receiving] = {}
+    for dsn, ones in by_database.items():
+        sources |= _received(dsn, ones, say)
+    return Receiver(sources=sources, limits=Limits(), say=say)
+
+
+def _received(dsn: str, hooks: list[Hook], say: Callable[[str], None]) -> dict[str, Receiving]:
+    """What is received into one database."""
+    ready(dsn)
+    try:
+        with connect(dsn) as connection:
+            numbers = [source_id(connection, one.pipeline.name, one.source.name) for one in hooks]
+    except psycopg.Error as error:
+        raise translated(error, "receive webhooks") from None
+    into = GroupCommit(connect=lambda: connect(dsn, autocommit=False), say=say)
+    return {
+        one.source.name: Receiving(
+            number=number,
+            scheme=one.scheme,
+            secrets=one.secrets,
+            tolerance=one.source.tolerance.total_seconds(),
+            identified=one.source,
+            max_bytes=one.source.max_bytes,
+            into=into,
+        )
+        for one, number in zip(hooks, numbers, strict=True)
+    }
 
 
 def _hook(pipeline: Pipeline, source: WebhookSource, env: Mapping[str, Any]) -> Hook:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import threading
@@ -56,9 +57,10 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family, backlog=_BACKLOG)
     except OSError as error:
+        number = error.errno or 0  # below 0 where the name is not known
+        said = os.strerror(number) if number > 0 else error.strerror
         raise ConnectorError(
-            f"Could not listen on {host}:{port}: {error.strerror or error}. Is another program "
-            "there? Choose another by --port or --host."
+            f"Could not listen on {host}:{port}: {said}. Choose another by --port or --host."
         ) from None
 
 
