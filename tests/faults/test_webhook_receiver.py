@@ -156,7 +156,7 @@ def test_a_lost_reply_to_commit_is_not_told_to_the_sender(
 
     with receiving(database.url, connect=connect) as hooks:
         assert send(hooks.port, 1) == 200
-        fault_proxy.swallow_reply_to(b"COMMIT")
+        fault_proxy.swallow_reply_to(b"\x0bCOMMIT\0")  # the whole message: a setting is called so
         assert send(hooks.port, 2) == 200
         assert fault_proxy.fired["swallow"] == 1
         assert fault_proxy.connections == 2
