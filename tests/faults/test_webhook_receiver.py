@@ -109,7 +109,8 @@ def test_a_receiver_killed_at_its_commit_has_each_delivery_once_after_the_retry(
     assert {f"m-{number}" for number in numbers if number not in lost} <= there
     # What was committed is there although nobody was told so; what was not is not.
     unanswered = there & {f"m-{number}" for number in lost}
-    assert bool(unanswered) is (die_at == "after")
+    if deliveries == 1 or die_at == "after":  # else an answer may have been under way
+        assert bool(unanswered) is (die_at == "after")
 
     with running(url) as (process, port):
         again = send_all(port, numbers)

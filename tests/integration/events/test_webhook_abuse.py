@@ -23,23 +23,27 @@ HEAD = b"POST /in/partner HTTP/1.1\r\nhost: localhost\r\n"
 SOON = 0.5
 
 
+@pytest.fixture(scope="module")
+def running(module_database: Database) -> Iterator[Hooks]:
+    with receiving(module_database.url, Limits(seconds=SOON, connections=100)) as made:
+        yield made
+
+
 @pytest.fixture
-def hooks(ledger_database: Database, caplog: pytest.LogCaptureFixture) -> Iterator[Hooks]:
+def hooks(running: Hooks, caplog: pytest.LogCaptureFixture) -> Iterator[Hooks]:
     """A receiver that soon gives up; afterwards it is as good as new, and has said nothing."""
-    limits = Limits(seconds=SOON, connections=100)
-    with receiving(ledger_database.url, limits) as running:
-        yield running
-        assert running.post(BODY, signed(BODY, "honest"))[0] == 200
-        until(lambda: running.receiver.working == 0, "nothing is being answered")
-        assert running.receiver.held == 0
-        assert running.said == []
+    running.empty()
+    yield running
+    assert running.post(BODY, signed(BODY, "honest"))[0] == 200
+    until(lambda: running.receiver.working == 0, "nothing is being answered")
+    assert running.receiver.held == 0
+    assert running.said == []
     assert [one for one in caplog.records if one.levelno >= logging.WARNING] == []
 
 
-def received(database: Database) -> list[str]:
-    with database.connect() as connection:
-        found = connection.execute("select delivery_id from penstock.events order by 1")
-        return [known_as for (known_as,) in found]
+def received(hooks: Hooks) -> list[str]:
+    found = hooks.rows("select delivery_id from penstock.events order by 1")
+    return [known_as for (known_as,) in found]
 
 
 @pytest.mark.parametrize(
@@ -159,13 +163,13 @@ SMUGGLED = b"POST /in/code HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n"
     ],
 )
 def test_a_request_that_servers_may_read_differently_is_refused_with_all_after_it(
-    hooks: Hooks, headers: bytes, ledger_database: Database
+    hooks: Hooks, headers: bytes
 ) -> None:
     answer = hooks.raw(HEAD + headers + b"\r\n0\r\n\r\n" + SMUGGLED)
     assert 400 <= status(answer) < 500
     assert answer.count(b"HTTP/1.1 ") == 1
     assert b"connection: close" in answer.lower()
-    assert received(ledger_database) == []
+    assert received(hooks) == []
 
 
 @pytest.mark.parametrize(
@@ -191,9 +195,7 @@ def test_a_chunk_that_is_none_ends_the_connection(hooks: Hooks) -> None:
         assert one.recv(65536) == b""
 
 
-def test_requests_that_are_sent_at_once_are_answered_in_order(
-    hooks: Hooks, ledger_database: Database
-) -> None:
+def test_requests_that_are_sent_at_once_are_answered_in_order(hooks: Hooks) -> None:
     with hooks.connect() as one:
         one.sendall(
             request(BODY, signed(BODY, "msg_1"))
@@ -202,16 +204,16 @@ def test_requests_that_are_sent_at_once_are_answered_in_order(
         )
         answer = until_closed(one)
     assert [int(part[:3]) for part in answer.split(b"HTTP/1.1 ")[1:]] == [200, 401, 200]
-    assert received(ledger_database) == ["msg_1", "msg_2"]
+    assert received(hooks) == ["msg_1", "msg_2"]
 
 
-def test_who_leaves_in_the_middle_leaves_nothing(hooks: Hooks, ledger_database: Database) -> None:
+def test_who_leaves_in_the_middle_leaves_nothing(hooks: Hooks) -> None:
     whole = request(BODY, signed(BODY, "msg_1"))
     for end in range(0, len(whole), 7):
         with hooks.connect() as one:
             one.sendall(whole[:end])
     until(lambda: hooks.receiver.working == 0, "all have left")
-    assert received(ledger_database) == []
+    assert received(hooks) == []
 
 
 @pytest.fixture
@@ -236,7 +238,7 @@ def test_a_thousand_connections_that_wait_do_not_keep_an_honest_sender_out(
             waiting.append(one)
             if number % 100 == 99:
                 assert hooks.post(BODY, signed(BODY, f"msg_{number}"))[0] == 200
-        assert len(received(ledger_database)) == 10
+        assert len(received(hooks)) == 10
         first = waiting[0].recv(65536)
         assert status(first) == 408  # it made way
         waiting[-1].sendall(b"content-length: 0\r\n\r\n")
@@ -261,7 +263,7 @@ def test_when_too_many_are_served_the_next_is_told_when_to_come_again(
             assert (code, told["retry-after"]) == (503, "5")
         assert status(one.recv(65536)) == status(other.recv(65536)) == 200
         assert hooks.post(BODY, signed(BODY, "msg_3"))[0] == 200
-    assert received(ledger_database) == ["msg_1", "msg_2", "msg_3"]
+    assert received(hooks) == ["msg_1", "msg_2", "msg_3"]
 
 
 def test_bodies_take_no_more_memory_than_they_may(ledger_database: Database) -> None:
@@ -301,4 +303,4 @@ def test_a_database_that_hangs_is_not_waited_for(ledger_database: Database) -> N
             assert hooks.ask("GET", "/ready")[0] == 503
             assert hooks.ask("GET", "/health")[0] == 200
         assert hooks.post(BODY, signed(BODY, "msg_1"))[0] == 200
-    assert received(ledger_database) == ["msg_1"]
+    assert received(hooks) == ["msg_1"]

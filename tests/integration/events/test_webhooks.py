@@ -8,13 +8,18 @@ import json
 import random
 import time
 from collections import Counter
+from collections.abc import Iterator
+from typing import Any
 
+import psycopg
 import pytest
+from psycopg import sql
 
 from penstock.events.sources import WebhookSource
 from penstock.events.webhooks import app
 from penstock.events.webhooks.schemes import Scheme
 from penstock.events.webhooks.signatures import Verified, delivery_id
+from penstock.ledger import roles
 from tests.fixtures.flows import until
 from tests.fixtures.postgres import Database
 from tests.fixtures.webhooks import (
@@ -37,49 +42,60 @@ order by e.chunk, e.pos
 """
 
 
-def staged(database: Database) -> list[tuple[str, str, bytes]]:
-    with database.connect() as connection:
+@pytest.fixture(scope="module")
+def running(module_database: Database) -> Iterator[Hooks]:
+    with receiving(module_database.url) as made:
+        yield made
+
+
+@pytest.fixture
+def hooks(running: Hooks) -> Hooks:
+    """A receiver that has received nothing yet."""
+    running.empty()
+    return running
+
+
+def staged(url: str) -> list[tuple[str, str, bytes]]:
+    with psycopg.connect(url) as connection:
         return [(s, d, bytes(r)) for s, d, r in connection.execute(STAGED)]
 
 
-def test_a_signed_delivery_is_staged_as_it_came(hooks: Hooks, ledger_database: Database) -> None:
+def test_a_signed_delivery_is_staged_as_it_came(hooks: Hooks) -> None:
     answered = hooks.post(BODY, signed(BODY, "msg_1"))
     assert answered[:2] == (200, b"")
     assert hooks.post(BODY, github_signed(BODY, "d-1"), "/in/code")[0] == 200
-    assert staged(ledger_database) == [("partner", "msg_1", BODY), ("code", "d-1", BODY)]
+    assert staged(hooks.url) == [("partner", "msg_1", BODY), ("code", "d-1", BODY)]
 
 
-def test_a_body_that_is_no_json_is_staged_too(hooks: Hooks, ledger_database: Database) -> None:
+def test_a_body_that_is_no_json_is_staged_too(hooks: Hooks) -> None:
     bodies = [b"", b"\x00", b"\xff\xfe", b"[" * 100_000, b"NaN"]
     for number, body in enumerate(bodies):
         assert hooks.post(body, signed(body, f"msg_{number}"))[0] == 200
-    assert [raw for _, _, raw in staged(ledger_database)] == bodies
+    assert [raw for _, _, raw in staged(hooks.url)] == bodies
 
 
-def test_a_delivery_is_staged_once_however_often_and_whenever_it_comes(
-    hooks: Hooks, ledger_database: Database
-) -> None:
+def test_a_delivery_is_staged_once_however_often_and_whenever_it_comes(hooks: Hooks) -> None:
     first = hooks.post(BODY, signed(BODY, "msg_1"))
-    with ledger_database.connect() as connection:  # as after years, and after retention
+    with psycopg.connect(
+        hooks.url, autocommit=True
+    ) as connection:  # as after years, and after retention
         connection.execute(
             "update penstock.chunks set received_at = received_at - interval '3 years'"
         )
         connection.execute("truncate penstock.events")
     later = hooks.post(b"another body", signed(b"another body", "msg_1", at=time.time() + 200))
     assert first[:2] == later[:2]
-    assert staged(ledger_database) == []
-    with ledger_database.connect() as connection:
+    assert staged(hooks.url) == []
+    with psycopg.connect(hooks.url, autocommit=True) as connection:
         assert connection.execute(
             "select received, repeated from penstock.event_balance where source = 'partner'"
         ).fetchall() == [(2, 1)]
 
 
-def test_the_same_id_of_another_source_is_another_delivery(
-    hooks: Hooks, ledger_database: Database
-) -> None:
+def test_the_same_id_of_another_source_is_another_delivery(hooks: Hooks) -> None:
     assert hooks.post(BODY, signed(BODY, "d-1"))[0] == 200
     assert hooks.post(BODY, github_signed(BODY, "d-1"), "/in/code")[0] == 200
-    assert len(staged(ledger_database)) == 2
+    assert len(staged(hooks.url)) == 2
 
 
 @pytest.mark.parametrize(
@@ -99,7 +115,7 @@ def test_the_same_id_of_another_source_is_another_delivery(
     ],
 )
 def test_an_unknown_source_is_answered_as_a_wrong_signature_is(
-    hooks: Hooks, ledger_database: Database, path: str, headers: dict[str, str]
+    hooks: Hooks, path: str, headers: dict[str, str]
 ) -> None:
     code, body, told = hooks.post(BODY, headers, path.replace(" ", "%20"))
     told.pop("date")
@@ -109,7 +125,7 @@ def test_an_unknown_source_is_answered_as_a_wrong_signature_is(
         "content-length": "13",
         "x-content-type-options": "nosniff",
     }
-    assert staged(ledger_database) == []
+    assert staged(hooks.url) == []
 
 
 @pytest.mark.parametrize(
@@ -132,15 +148,15 @@ def test_an_unknown_source_is_answered_as_a_wrong_signature_is(
     ],
 )
 def test_other_methods_and_paths_are_refused_whatever_sources_there_are(
-    hooks: Hooks, ledger_database: Database, method: str, path: str, expected: int
+    hooks: Hooks, method: str, path: str, expected: int
 ) -> None:
     answered = hooks.ask(method, path, BODY, signed(BODY, "msg_1"))
     assert answered[0] == expected
     assert answered[1] in (b"Not Found", b"Method Not Allowed")
-    assert staged(ledger_database) == []
+    assert staged(hooks.url) == []
 
 
-def test_a_compressed_body_is_refused(hooks: Hooks, ledger_database: Database) -> None:
+def test_a_compressed_body_is_refused(hooks: Hooks) -> None:
     for coding in ("gzip", "deflate", "br", "gzip, identity"):
         headers = {**signed(BODY, "msg_1"), "content-encoding": coding}
         assert hooks.post(BODY, headers)[0] == 415
@@ -175,14 +191,14 @@ async def send_all(port: int, requests: list[bytes], connections: int) -> Counte
 
 
 def test_of_many_deliveries_with_duplicates_each_is_staged_once_and_all_are_answered_200(
-    hooks: Hooks, ledger_database: Database
+    hooks: Hooks,
 ) -> None:
     numbers = list(range(2_000)) + random.Random(5).choices(range(2_000), k=400) + [7] * 50
     random.Random(6).shuffle(numbers)
     bodies = {n: json.dumps({"id": n, "text": "x" * (n % 700)}).encode() for n in numbers}
     requests = [request(bodies[n], signed(bodies[n], f"msg_{n}")) for n in numbers]
     assert asyncio.run(send_all(hooks.port, requests, 32)) == {200: 2_450}
-    found = staged(ledger_database)
+    found = staged(hooks.url)
     assert len(found) == 2_000
     assert {known_as: raw for _, known_as, raw in found} == {
         f"msg_{n}": body for n, body in bodies.items()
@@ -192,12 +208,10 @@ def test_of_many_deliveries_with_duplicates_each_is_staged_once_and_all_are_answ
     assert writer.written.commits < 2_450 / 4  # many requests share one
 
 
-def test_fifty_at_once_with_one_id_are_one_row_and_all_are_answered_200(
-    hooks: Hooks, ledger_database: Database
-) -> None:
+def test_fifty_at_once_with_one_id_are_one_row_and_all_are_answered_200(hooks: Hooks) -> None:
     requests = [request(BODY, signed(BODY, "msg_1"))] * 50
     assert asyncio.run(send_all(hooks.port, requests, 50)) == {200: 50}
-    assert staged(ledger_database) == [("partner", "msg_1", BODY)]
+    assert staged(hooks.url) == [("partner", "msg_1", BODY)]
 
 
 def test_two_receivers_of_the_same_deliveries_stage_each_once(ledger_database: Database) -> None:
@@ -209,7 +223,7 @@ def test_two_receivers_of_the_same_deliveries_stage_each_once(ledger_database: D
         requests = [request(BODY, signed(BODY, f"msg_{n}")) for n in range(500)]
         answers = asyncio.run(both([one.port, other.port], requests))
     assert list(answers) == [{200: 500}, {200: 500}], one.said + other.said
-    assert len(staged(ledger_database)) == 500
+    assert len(staged(ledger_database.url)) == 500
 
 
 def test_health_says_that_it_lives_and_ready_that_the_database_answers(hooks: Hooks) -> None:
@@ -222,12 +236,10 @@ def test_without_a_database_nothing_is_accepted_and_the_sender_is_told_to_try_ag
 ) -> None:
     dead = "postgresql://nobody:canary-password@127.0.0.1:1/none"
 
-    def connect() -> object:
-        import psycopg
-
+    def connect() -> psycopg.Connection[Any]:
         return psycopg.connect(dead)
 
-    with receiving(ledger_database.url, connect=connect) as hooks:  # type: ignore[arg-type]
+    with receiving(ledger_database.url, connect=connect) as hooks:
         for _ in range(3):
             code, body, told = hooks.post(BODY, signed(BODY, "msg_1"))
             assert (code, body, told["retry-after"]) == (503, b"try again later\n", "5")
@@ -237,11 +249,11 @@ def test_without_a_database_nothing_is_accepted_and_the_sender_is_told_to_try_ag
         (said,) = hooks.said  # once, however many were refused
         assert said.startswith("Could not write deliveries: connection failed")
         assert "canary" not in said
-    assert staged(ledger_database) == []
+    assert staged(ledger_database.url) == []
 
 
 def test_a_fault_is_answered_without_a_word_of_it(
-    hooks: Hooks, ledger_database: Database, monkeypatch: pytest.MonkeyPatch
+    hooks: Hooks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError("canary-fault")
@@ -257,7 +269,7 @@ def test_a_fault_is_answered_without_a_word_of_it(
         "A request could not be answered: RuntimeError.",
         "A signature could not be verified: RuntimeError.",
     ]
-    assert staged(ledger_database) == []
+    assert staged(hooks.url) == []
     assert hooks.post(BODY, signed(BODY, "msg_1"))[0] == 200
 
 
@@ -299,15 +311,18 @@ def test_one_delivery_that_the_database_refuses_does_not_fail_its_neighbours(
     requests = [request(body, signed(body, f"msg_{n}")) for n, body in bodies.items()]
     with receiving(ledger_database.url) as hooks:
         assert asyncio.run(send_all(hooks.port, requests, 100)) == {200: 99, 503: 1}
-    assert sorted(raw for _, _, raw in staged(ledger_database)) == sorted(
+    assert sorted(raw for _, _, raw in staged(ledger_database.url)) == sorted(
         body for body in bodies.values() if body != b"poison"
     )
 
 
-def test_a_stop_answers_what_was_begun_and_loses_nothing(
-    hooks: Hooks, ledger_database: Database
-) -> None:
-    with ledger_database.connect() as holding, hooks.connect() as one, hooks.connect() as idle:
+def test_a_stop_answers_what_was_begun_and_loses_nothing(ledger_database: Database) -> None:
+    with (
+        receiving(ledger_database.url) as hooks,
+        ledger_database.connect() as holding,
+        hooks.connect() as one,
+        hooks.connect() as idle,
+    ):
         holding.execute("begin")
         holding.execute("lock table penstock.event_ids in access exclusive mode")
         one.sendall(request(BODY, signed(BODY, "msg_1")))
@@ -321,8 +336,7 @@ def test_a_stop_answers_what_was_begun_and_loses_nothing(
         answer = one.recv(65536)
         assert status(answer) == 200
         assert idle.recv(65536) == b""
-    hooks.stop()
-    assert staged(ledger_database) == [("partner", "msg_1", BODY)]
+    assert staged(ledger_database.url) == [("partner", "msg_1", BODY)]
 
 
 def waiting_for_lock(database: Database) -> bool:
@@ -361,3 +375,23 @@ def test_nothing_secret_is_said(hooks: Hooks) -> None:
     hooks.post(BODY, {"x-hub-signature-256": "sha256=canary"}, "/in/code")
     assert GITHUB_SECRET not in repr(hooks.receiver)
     assert hooks.said == []
+
+
+def test_a_role_that_may_only_add_to_staging_is_enough(ledger_database: Database) -> None:
+    intake = ledger_database.role("intake")
+    owner = f"{intake.name}_owner"
+    with ledger_database.connect() as connection:
+        roles.apply(connection, roles.Roles(owner=owner, ingesters=(intake.name,)))
+        try:
+            with receiving(intake.url) as hooks:
+                assert hooks.post(BODY, signed(BODY, "msg_1"))[0] == 200
+                assert hooks.post(BODY, signed(BODY, "msg_1"))[0] == 200
+                assert hooks.said == []
+            assert staged(ledger_database.url) == [("partner", "msg_1", BODY)]
+        finally:
+            connection.execute(
+                sql.SQL("reassign owned by {} to current_user").format(sql.Identifier(owner))
+            )
+            connection.execute(sql.SQL("drop owned by {}").format(sql.Identifier(intake.name)))
+            connection.execute(sql.SQL("drop owned by {}").format(sql.Identifier(owner)))
+            connection.execute(sql.SQL("drop role {}").format(sql.Identifier(owner)))
