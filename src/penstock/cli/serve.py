@@ -33,7 +33,7 @@ def serve(
         str, typer.Option("--host", metavar="ADDRESS", help="Of this machine. 0.0.0.0: all.")
     ] = "127.0.0.1",
     port: Annotated[
-        int, typer.Option("--port", min=0, max=65535, help="0: any that is free.")
+        int, typer.Option("--port", metavar="N", min=0, max=65535, help="0: any that is free.")
     ] = 8080,
     env: Env = None,
     folder: Folder = Path(),

@@ -87,6 +87,11 @@ _ENCODED = _Answer(415, "send the body without Content-Encoding")
 _HEAD_TOO_LARGE = _Answer(431, "too many or too long headers", connection="close")
 _FAULT = _Answer(500, "fault", connection="close")
 _LATER = _Answer(503, "try again later", retry_after=str(RETRY_AFTER))
+#: All that there are, but for those of other paths and methods.
+ANSWERS = (
+    *(_ACCEPTED, _ALIVE, _READY, _BAD, _REFUSED, _LATE, _TOO_LARGE, _ENCODED, _HEAD_TOO_LARGE),
+    *(_FAULT, _LATER),
+)
 
 
 class _Ended(Exception):
