@@ -7,7 +7,9 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from tests.fixtures.flows import until
 from tests.fixtures.postgres import Database
 from tests.fixtures.webhooks import GITHUB_SECRET, PARTNER, github_signed, signed
 from tests.integration.cli.program import command, environment, penstock
@@ -127,6 +130,50 @@ def test_it_receives_until_it_is_stopped(
         ("shop_events", "partner", "msg_1"),
         ("shop_events", "partner", "msg_2"),
     ]
+
+
+def test_told_twice_it_ends_at_once_and_what_was_begun_is_not_accepted(
+    folder: Path, ledger_database: Database
+) -> None:
+    answers: list[int | None] = []
+
+    def send(port: int) -> None:
+        try:
+            answers.append(post(port, "/in/partner", signed(BODY, "msg_1")))
+        except (OSError, http.client.HTTPException):
+            answers.append(None)
+
+    waiting = (
+        "select 1 from pg_locks l join pg_database d on d.oid = l.database "
+        "where d.datname = current_database() and not granted"
+    )
+    with (
+        serving(folder) as (running, port),
+        ledger_database.connect() as holding,
+        ledger_database.connect() as looking,
+    ):
+        holding.execute("begin")
+        holding.execute("lock table penstock.event_ids in access exclusive mode")
+        sender = threading.Thread(target=send, args=(port,))
+        sender.start()
+        until(lambda: looking.execute(waiting).fetchone(), "it writes")
+        os.kill(running.pid, signal.SIGTERM)
+        until(lambda: refused(port), "it has understood")
+        os.kill(running.pid, signal.SIGTERM)
+        _, error = running.communicate(timeout=5)
+        sender.join(30)
+        holding.execute("rollback")
+    assert running.returncode == 0
+    assert error == "Stopped: 0 received, 0 repeated.\n"
+    assert answers in ([None], [500])
+
+
+def refused(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port)).close()
+    except OSError:
+        return True
+    return False
 
 
 def test_a_port_that_is_taken_is_said(folder: Path) -> None:

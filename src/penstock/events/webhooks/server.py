@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,9 @@ from penstock.events.webhooks.protocol import LimitedConfig
 
 #: Connections that the system keeps until they are accepted.
 _BACKLOG = 2048
+#: Seconds after which the thread that answers makes way for the one that writes, which asks for it
+#: some thirty times in each commit. Python's default, 5 ms, costs a third of the throughput.
+_SWITCH = 0.0005
 _STOPS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -71,8 +75,13 @@ def serve(receiver: Receiver, at: socket.socket) -> None:
         receiver: What is received.
         at: As `listen` gives it; it is closed in the end.
     """
-    with at:
-        server_of(receiver).run(sockets=[at])
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(_SWITCH)
+    try:
+        with at:
+            server_of(receiver).run(sockets=[at])
+    finally:
+        sys.setswitchinterval(before)
 
 
 def server_of(receiver: Receiver) -> Server:
