@@ -9,6 +9,8 @@ import random
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -212,6 +214,25 @@ def test_fifty_at_once_with_one_id_are_one_row_and_all_are_answered_200(hooks: H
     requests = [request(BODY, signed(BODY, "msg_1"))] * 50
     assert asyncio.run(send_all(hooks.port, requests, 50)) == {200: 50}
     assert staged(hooks.url) == [("partner", "msg_1", BODY)]
+
+
+def test_what_is_written_together_keeps_the_order_in_which_it_came(hooks: Hooks) -> None:
+    names = ["first", "z", "a", "m", "b"]
+    with psycopg.connect(hooks.url) as holding, ExitStack() as opened:
+        holding.execute("lock table penstock.event_ids in access exclusive mode")
+        for number, name in enumerate(names, 1):
+            one = opened.enter_context(hooks.connect())
+            one.sendall(request(BODY, signed(BODY, name)))
+            until(partial(serves, hooks, number), "it was read")
+        holding.commit()
+        until(lambda: hooks.receiver.working == 0, "all are answered")
+    assert [known_as for _, known_as, _ in staged(hooks.url)] == names
+    (writer,) = hooks.receiver.writers()
+    assert writer.written.commits == 2
+
+
+def serves(hooks: Hooks, number: int) -> bool:
+    return hooks.receiver.working == number
 
 
 def test_two_receivers_of_the_same_deliveries_stage_each_once(ledger_database: Database) -> None:

@@ -66,9 +66,6 @@ class _Waiting:
     answer: asyncio.Future[None]
     failed: bool = False
 
-    def known_by(self) -> tuple[int, str]:
-        return self.source, self.delivery.delivery_id if self.delivery else ""
-
 
 @dataclass(slots=True, eq=False)
 class GroupCommit:
@@ -179,9 +176,10 @@ class GroupCommit:
         connection = self._connected()
         connection.execute(_SQL["settings"], {"timeout": _STATEMENT})
         staged = repeated = 0
-        # In one order, so that two receivers that are sent the same do not wait in a ring.
-        ordered = sorted((one for one in batch if one.delivery), key=_Waiting.known_by)
-        for source, ones in groupby(ordered, key=lambda one: one.source):
+        # Sources in one order, so that two receivers of the same do not wait in a ring; and of each
+        # source, as they came.
+        ordered = sorted((one for one in batch if one.delivery), key=_source)
+        for source, ones in groupby(ordered, key=_source):
             found = stage(
                 connection, source, [one.delivery for one in ones if one.delivery], _ORIGIN
             )
@@ -220,6 +218,10 @@ class GroupCommit:
         elif error is not None and not self._failing:
             self.say(f"{_told(error)} Senders are asked to try again.")
         self._failing = error is not None
+
+
+def _source(one: _Waiting) -> int:
+    return one.source
 
 
 def _answer(batch: Sequence[_Waiting]) -> None:
