@@ -15,6 +15,7 @@ pytest_plugins = [
     "tests.fixtures.mariadb",
     "tests.fixtures.api",
     "tests.fixtures.flows",
+    "tests.fixtures.webhooks",
 ]
 
 # A busy machine is slow, not wrong: time is measured in bench/, not here.

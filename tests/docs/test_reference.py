@@ -78,3 +78,33 @@ def test_every_column_of_the_ledger_is_in_the_reference(database: Database) -> N
     tables = {part.split("`")[0]: part for part in text.split("## `penstock.")[1:]}
     for table, column in columns:
         assert f"`{column}`" in tables[table], (table, column)
+
+
+def test_webhooks_their_schemes_limits_and_answers_are_in_the_reference() -> None:
+    from penstock.events.sources import WebhookSource
+    from penstock.events.webhooks.app import ANSWERS, RETRY_AFTER
+    from penstock.events.webhooks.batching import MOST_WAITING
+    from penstock.events.webhooks.limits import Limits
+    from penstock.events.webhooks.schemes import SCHEMES, Scheme
+
+    text = (REFERENCE / "webhooks.md").read_text(encoding="utf-8")
+    for field in [*dataclasses.fields(WebhookSource), *dataclasses.fields(Scheme)]:
+        assert f"`{field.name}`" in text, field.name
+    for name, scheme in SCHEMES.items():
+        assert f'`"{name}"`' in text
+        told = [getattr(scheme, field.name) for field in dataclasses.fields(scheme)]
+        assert all(f"`{one}`" in text for one in told if one.strip(" ,")), name
+    for answer in ANSWERS:
+        assert str(answer.status) in text, answer.status
+    limits = Limits()
+    for number in (
+        f"more than {limits.headers} headers, or {limits.head >> 10} KiB",
+        f"within {limits.seconds:g} seconds",
+        f"within {limits.commit_seconds:g} seconds",
+        f"{limits.connections} requests",
+        f"take {limits.held >> 20} MiB",
+        f"waits {limits.stop_seconds} seconds",
+        f"{MOST_WAITING:,} deliveries",
+        f"`Retry-After: {RETRY_AFTER}`",
+    ):
+        assert number in text, number

@@ -18,6 +18,7 @@ FILES = sorted(SOURCE.rglob("*.py"))
 LONGEST_FILE, LONGEST_FUNCTION, MOST_POSITIONAL = 400, 60, 5
 #: What `--help` must not wait for.
 HEAVY = {"polars", "sqlalchemy", "psycopg", "alembic", "pgpq", "arro3", "dotenv", "xlsxwriter"}
+HEAVY |= {"uvicorn", "starlette"}
 
 
 def functions(tree: ast.Module) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:

@@ -34,6 +34,7 @@ from penstock.cli.rejects import rejects_app
 from penstock.cli.replay import REPLAY_EXAMPLES, replay
 from penstock.cli.runs import runs_app
 from penstock.cli.schedule import schedule_app
+from penstock.cli.serve import SERVE_EXAMPLES, serve
 
 app = typer.Typer(
     cls=Group,
@@ -62,6 +63,7 @@ app.command("clear", cls=Command, epilog=CLEAR_EXAMPLES, rich_help_panel=LOADING
 app.add_typer(new_app, name="new", rich_help_panel=PROJECT)
 app.command("run", cls=Command, epilog=RUN_EXAMPLES, rich_help_panel=PROJECT)(run)
 app.add_typer(schedule_app, name="schedule", rich_help_panel=PROJECT)
+app.command("serve", cls=Command, epilog=SERVE_EXAMPLES, rich_help_panel=PROJECT)(serve)
 app.command("test-connections", cls=Command, epilog=TEST_EXAMPLES, rich_help_panel=PROJECT)(
     try_connections
 )

@@ -83,7 +83,7 @@ class WebhookSource(Identified):
     Attributes:
         name: The last part of its address: `/in/NAME`.
         scheme: How it signs: `standard` (Standard Webhooks), `github`, `stripe`, or a declaration
-            of its own (`penstock.events.webhooks.signatures`).
+            of its own (`penstock.events.webhooks.schemes`).
         secret: The key in `env` whose value is the secret, or two of them during a rotation.
         tolerance: How far the signed time may lie from ours, in both directions.
         max_bytes: Of the longest body.

@@ -12,11 +12,10 @@ from typing import Any
 
 import polars as pl
 import psycopg
-from psycopg import sql
 
+from penstock.events.arrivals import Arrivals, Many, arrivals
 from penstock.events.identity import delivery_ids
 from penstock.events.sources import Identified
-from penstock.postgres.copy import copy_frame
 from penstock.postgres.queries import queries
 
 _SQL = queries("penstock.events.sql", "staging.sql")
@@ -25,9 +24,6 @@ _SQL = queries("penstock.events.sql", "staging.sql")
 CHANNEL = "penstock_events"
 #: Events of one batch at the most: one that ends a worker is found by halving it.
 BATCH = 50_000
-_EVENTS = sql.Identifier("penstock", "events")
-_IDS = sql.Identifier("penstock", "event_ids")
-_SCHEMA = {"delivery_id": pl.String(), "raw": pl.Binary()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,18 +95,15 @@ def stage(
     Raises:
         psycopg.Error: The server refused; the transaction has failed.
     """
-    frame = _frame(deliveries)
-    received = frame.height
-    if not received:
+    if not len(deliveries):
         return Staged(0, 0, None)
-    fresh = frame.unique("delivery_id", keep="first", maintain_order=True)
     row = connection.execute(_SQL["next_chunk"], {"source": source}).fetchone()
     assert row is not None  # noqa: S101  the source was given its number before
     chunk, pipeline = int(row[0]), str(row[1])
-    numbered = _claim(connection, source, chunk, fresh)
-    staged = numbered.height
+    new = _claim(connection, source, chunk, _arrivals(deliveries))
+    received, staged = len(deliveries), len(new)
     if staged:
-        copy_frame(connection, _EVENTS, numbered)
+        new.store(connection, source, chunk)
     of = {"chunk": chunk, "staged": staged, "repeated": received - staged, "size": BATCH}
     connection.execute(
         _SQL["add_chunk"], {**of, "source": source, "origin": origin, "received": received}
@@ -121,47 +114,27 @@ def stage(
     return Staged(staged, received - staged, chunk if staged else None)
 
 
-def _frame(deliveries: Sequence[Delivery] | pl.DataFrame) -> pl.DataFrame:
+def _arrivals(deliveries: Sequence[Delivery] | pl.DataFrame) -> Arrivals:
     if isinstance(deliveries, pl.DataFrame):
-        return deliveries.select("delivery_id", "raw")
-    ids = [one.delivery_id for one in deliveries]
-    return pl.DataFrame(
-        {"delivery_id": ids, "raw": [one.raw for one in deliveries]}, schema=_SCHEMA
-    )
+        return Many(deliveries)
+    return arrivals((one.delivery_id, one.raw) for one in deliveries)
 
 
 def _claim(
-    connection: psycopg.Connection[Any], source: int, chunk: int, fresh: pl.DataFrame
-) -> pl.DataFrame:
-    """Register the ids; gives the events that are new, numbered (`pos`, Int32)."""
-    known: list[str] | None = None
+    connection: psycopg.Connection[Any], source: int, chunk: int, came: Arrivals
+) -> Arrivals:
+    """Register the ids; gives the events that are new."""
+    left = came
     while True:
-        left = fresh
-        if known is not None:
-            left = fresh.filter(~pl.col("delivery_id").is_in(known))
-        left = left.select(
-            pl.lit(chunk, dtype=pl.Int64).alias("chunk"),
-            pl.int_range(pl.len(), dtype=pl.Int32).alias("pos"),
-            pl.lit(source, dtype=pl.Int32).alias("source_id"),
-            "delivery_id",
-            "raw",
-        )
         try:
             with connection.transaction():
-                # In the order of the ids: two transactions with the same do not wait in a ring.
-                ids = left.select("source_id", "delivery_id", "chunk", "pos").sort("delivery_id")
-                if ids.height:
-                    copy_frame(connection, _IDS, ids)
+                if len(left):
+                    left.register(connection, source, chunk)
             return left
         except psycopg.errors.UniqueViolation:
             # Known before; or another transaction that had them has just been committed.
-            known = [
-                row[0]
-                for row in connection.execute(
-                    _SQL["known_ids"],
-                    {"source": source, "ids": fresh["delivery_id"].to_list()},
-                )
-            ]
+            known = connection.execute(_SQL["known_ids"], {"source": source, "ids": came.ids()})
+            left = came.without({row[0] for row in known})
 
 
 def identified(of: Identified, raws: pl.Series) -> pl.DataFrame:

@@ -171,7 +171,9 @@ _STATEMENTS = [
             name := 'events_' || to_char(day + step, 'YYYYMMDD');
             if to_regclass('penstock.' || name) is null then
                 perform pg_advisory_xact_lock(7021886120452169326);
-                if to_regclass('penstock.' || name) is null then
+                -- By a query: what to_regclass remembers from before the lock is out of date.
+                if not exists (select from pg_class where relname = name
+                               and relnamespace = 'penstock'::regnamespace) then
                     execute format(
                         'create table penstock.%I partition of penstock.events '
                         'for values from (%L) to (%L)', name,

@@ -1,0 +1,1 @@
+"""Fixed SQL of the webhook receiver, in named queries."""
