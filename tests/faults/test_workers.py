@@ -13,6 +13,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -172,6 +173,10 @@ def test_a_paused_worker_is_taken_over_and_cannot_commit_when_it_wakes(
     ) == [(0,)]
 
 
+def _more_done(shop: Shop, than: int) -> bool:
+    return bool(shop.rows(DONE)[0][0] > than)
+
+
 def _stopped(pid: int) -> bool:
     state = Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()[0]
     return state == "T"
@@ -206,7 +211,7 @@ def test_workers_whose_sessions_are_ended_go_on(shop: Shop) -> None:
     thread.start()
     with psycopg.connect(shop.url, autocommit=True) as connection:
         for turn in range(5):
-            until(lambda done=turn: shop.rows(DONE)[0][0] > done, "it goes on")
+            until(partial(_more_done, shop, turn), "it goes on")
             found = connection.execute(
                 "select count(*) filter (where pg_terminate_backend(pid)) from pg_stat_activity "
                 "where application_name = 'worker'"
