@@ -63,13 +63,13 @@ app.command("clear", cls=Command, epilog=CLEAR_EXAMPLES, rich_help_panel=LOADING
 app.add_typer(new_app, name="new", rich_help_panel=PROJECT)
 app.command("run", cls=Command, epilog=RUN_EXAMPLES, rich_help_panel=PROJECT)(run)
 app.add_typer(schedule_app, name="schedule", rich_help_panel=PROJECT)
-app.command("serve", cls=Command, epilog=SERVE_EXAMPLES, rich_help_panel=PROJECT)(serve)
 app.command("test-connections", cls=Command, epilog=TEST_EXAMPLES, rich_help_panel=PROJECT)(
     try_connections
 )
 app.add_typer(config_app, name="config", rich_help_panel=PROJECT)
 app.add_typer(key_app, name="key", rich_help_panel=PROJECT)
 app.command("ingest", cls=Command, epilog=ingest.EXAMPLES, rich_help_panel=EVENTS)(ingest.ingest)
+app.command("serve", cls=Command, epilog=SERVE_EXAMPLES, rich_help_panel=EVENTS)(serve)
 app.command("work", cls=Command, epilog=work.EXAMPLES, rich_help_panel=EVENTS)(work.work)
 app.command("replay", cls=Command, epilog=replays.EXAMPLES, rich_help_panel=EVENTS)(replays.replay)
 app.add_typer(events_app, name="events", rich_help_panel=EVENTS)

@@ -138,6 +138,11 @@ def older(shop: Database) -> None:
     """The ledger as the first revision had it, with a reject."""
     with shop.connect() as connection:
         connection.execute(
+            "drop view penstock.event_status, penstock.event_balance; "
+            "drop table penstock.sources, penstock.chunks, penstock.events, penstock.event_ids, "
+            "penstock.batches, penstock.event_states, penstock.event_targets, "
+            "penstock.event_keys, penstock.drops, penstock.drop_names cascade; "
+            "drop function penstock.payload, penstock.provide_event_days; "
             "drop table penstock.jobs, penstock.cursors, penstock.flow_locks, penstock.outbox, "
             "penstock.incidents, penstock.sent, penstock.fetched, penstock.schedules; "
             "alter table penstock.rejects drop column mailed_at, drop column mailed_to, "
