@@ -40,6 +40,7 @@ import pytest
 
 from penstock.postgres.embedded import Cluster, find_binaries
 from tests.fixtures.postgres import Database
+from tests.fixtures.programs import commands
 from tests.fixtures.server import wanted_major
 from tests.integration.cli.program import environment
 
@@ -189,7 +190,8 @@ class Terminal:
             yield self._as_shown(printed), int(code)
 
     def _environment(self) -> dict[str, str]:
-        programs = [Path(sys.executable).parent, find_binaries(wanted_major()).folder]
+        forked = commands(self._folder.with_suffix(".bin"), "penstock", "python")
+        programs = [forked, Path(sys.executable).parent, find_binaries(wanted_major()).folder]
         where = {} if self._own_server else {"PENSTOCK_DSN": self._url, "SHOP": self._url}
         return environment(
             PATH=os.pathsep.join([*map(str, programs), os.environ["PATH"]]),

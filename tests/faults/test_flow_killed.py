@@ -17,8 +17,9 @@ import polars as pl
 import pytest
 
 from penstock.ledger import install
-from tests.fixtures.flows import FlowFolder, Program, until
+from tests.fixtures.flows import FlowFolder, until
 from tests.fixtures.mail import Mailbox
+from tests.fixtures.programs import Program
 
 #: Ends the process at a place that the environment names.
 STOPPING = """

@@ -112,8 +112,9 @@ def test_killed_at_any_step_and_run_again_ends_as_if_never_killed(
         assert running == (0,), f"killed at {step}: the next load marks it as interrupted"
 
 
+@pytest.mark.parametrize("every", EVERY)
 def test_rows_that_wait_for_their_parents_land_once_wherever_the_load_is_killed(
-    own_cluster: OwnCluster, tmp_path: Path, loads: Loads
+    own_cluster: OwnCluster, tmp_path: Path, loads: Loads, every: bool
 ) -> None:
     url = own_cluster.url
     first, second = tmp_path / "first.csv", tmp_path / "second.csv"
@@ -149,7 +150,8 @@ def test_rows_that_wait_for_their_parents_land_once_wherever_the_load_is_killed(
     assert outcome() == (10, 10, 0, 3, 3)
     assert {"copy", "stage"} <= set(steps), "the row of the file, and those that waited"
 
-    for number, step in enumerate(steps):
+    turn = len(steps) % 2 + 1  # the last one, "committed", is always among them
+    for number, step in killed_at(steps, turn, every=every):
         waiting()
         marker = tmp_path / "marker"
         killed = loads.run(order | {"source": str(second), "die_at": number, "marker": str(marker)})

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +12,10 @@ import pytest
 
 from penstock import Etl
 from penstock.project.environment import choose
+from tests.fixtures import programs
 from tests.fixtures.postgres import Database
 from tests.fixtures.sftp import Box
 
-ROOT = Path(__file__).parents[2]
 #: A run that kills itself after a step, the second time it comes: one file is done, one is not.
 PROGRAM = """
 import json, os, signal, sys
@@ -78,11 +76,9 @@ def test_killed_between_two_steps_the_next_run_completes_it(
                 os.kill(pid, signal.SIGKILL)
 
         sftp_box.on_read = kill
-    killed = subprocess.run(
-        [sys.executable, "-c", PROGRAM, json.dumps(order)],
-        env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
-        capture_output=True, text=True, check=False, timeout=60,
-    )  # fmt: skip
+    (tmp_path / "fetches.py").write_text(PROGRAM)
+    words = ("fetches.py", json.dumps(order))
+    killed = programs.run(*words, folder=tmp_path, variables=os.environ)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert marker.read_text() == step
 

@@ -39,6 +39,7 @@ def small_disk(own_cluster: OwnCluster, session_folder: Path) -> Iterator[Path]:
     finally:
         own_cluster.stop("immediate")
         subprocess.run([str(shutil.which("umount")), str(place)], check=True)
+        own_cluster.cluster.remove()  # the next one who needs it makes it anew: a disk is missing
 
 
 def test_a_full_disk_refuses_no_row_and_the_next_load_goes_on(

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from tests.fixtures import programs
 from tests.fixtures.postgres import Database
 
 _SCRUBBED = ("PENSTOCK_", "POSTGRES_", "PG", "FORCE_COLOR", "NO_COLOR", "COLUMNS")
@@ -28,15 +29,8 @@ def penstock(
     folder: Path, *arguments: str | Path, **variables: str
 ) -> subprocess.CompletedProcess[str]:
     """Run the program in the folder; what it said is in `stdout` and `stderr`."""
-    return subprocess.run(
-        command(*arguments),
-        cwd=folder,
-        env=environment(**variables),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+    words = command(*arguments)[1:]
+    return programs.run(*words, folder=folder, variables=environment(**variables))
 
 
 def counted(database: Database, table: str) -> int:

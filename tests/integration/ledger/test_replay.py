@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import csv
 import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Mapping
 from datetime import date
@@ -25,6 +23,7 @@ from penstock.errors import SourceError, TargetError, UsageError
 from penstock.ledger.quarantine import Selection
 from penstock.loading.export import export_rejects
 from penstock.loading.steps import Step
+from tests.fixtures import programs
 from tests.fixtures.postgres import Database
 from tests.integration.cli.program import environment
 
@@ -464,8 +463,9 @@ def test_a_killed_replay_can_be_run_again(shop: Database, tmp_path: Path, step: 
         return corrected(row) if row["order_id"] != "4" else row
 
     wrong = correct(export(shop, tmp_path / "wrong.csv"), fixed)
-    words = [sys.executable, "-c", _KILLED, shop.url, str(wrong), step.value]
-    killed = subprocess.run(words, env=environment(), check=False, timeout=60)
+    (tmp_path / "replays.py").write_text(_KILLED)
+    words = ("replays.py", shop.url, str(wrong), step.value)
+    killed = programs.run(*words, folder=tmp_path, variables=environment())
     assert killed.returncode == -signal.SIGKILL
     replay_rejects(shop.url, wrong)
     assert ask(shop, "select order_id from orders order by 1") == [(1,), (2,), (3,)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -13,10 +12,11 @@ from typing import Any
 import psycopg
 import pytest
 
-from penstock.ledger import install
 from penstock.schedule.mains import scheduled
 from penstock.schedule.scheduler import Scheduler
+from tests.fixtures import programs
 from tests.fixtures.postgres import Database
+from tests.fixtures.programs import Program
 from tests.integration.cli.program import command, environment
 
 CONFIG = """
@@ -111,32 +111,19 @@ class Project:
         made.run(once=True)
         return made
 
-    def program(self, *words: str) -> subprocess.Popen[str]:
+    def program(self, *words: str) -> Program:
         """`penstock schedule` in the project, as a process."""
-        return subprocess.Popen(
-            command("schedule", *words),
-            cwd=self.folder,
-            env=environment(),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        started = command("schedule", *words)[1:]
+        return Program(*started, folder=self.folder, variables=environment())
 
     def run_main(self, name: str = "main", **variables: str) -> subprocess.CompletedProcess[str]:
         """`python main.py`."""
-        return subprocess.run(
-            [sys.executable, f"{name}.py", "-e", "dev"],
-            cwd=self.folder,
-            env={**environment(), **variables},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-        )
+        words = (f"{name}.py", "-e", "dev")
+        return programs.run(*words, folder=self.folder, variables=environment(**variables))
 
 
 @pytest.fixture
-def project(database: Database, tmp_path: Path) -> Project:
-    (tmp_path / "config.py").write_text(CONFIG.format(url=database.url), encoding="utf-8")
-    install.ensure(database.connect(), database.url)
-    return Project(tmp_path, database.url)
+def project(ledger_database: Database, tmp_path: Path) -> Project:
+    url = ledger_database.url
+    (tmp_path / "config.py").write_text(CONFIG.format(url=url), encoding="utf-8")
+    return Project(tmp_path, url)

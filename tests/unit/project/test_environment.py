@@ -93,7 +93,12 @@ def test_a_renewed_key_still_reads_what_the_old_one_wrote(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    "change", [lambda t: t[:-5], lambda t: t[:20] + "A" + t[21:], lambda t: "enc:"]
+    "change",
+    [
+        lambda t: t[:-5],
+        lambda t: t[:20] + ("B" if t[20] == "A" else "A") + t[21:],
+        lambda t: "enc:",
+    ],
 )
 def test_what_was_cut_or_altered_is_a_clear_error_without_any_value(
     tmp_path: Path, change: Any
