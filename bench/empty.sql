@@ -3,5 +3,8 @@ truncate fact_sales, fact_sales_bare, products;
 truncate penstock.runs, penstock.loads, penstock.rejects, penstock.files, penstock.jobs, penstock.outbox, penstock.fetched;
 truncate penstock.sent, penstock.schedules;
 truncate fact_history;
+truncate penstock.chunks, penstock.events, penstock.event_ids, penstock.batches;
+truncate penstock.event_states, penstock.event_keys, penstock.drops, penstock.drop_names;
+truncate shop_events, sql_raw, sql_staging;
 drop schema if exists dlt_sales cascade;
 checkpoint;

@@ -18,6 +18,7 @@ from pathlib import Path
 import penstock
 from bench import results
 from bench.contestants import Contestant, contestants
+from bench.events import DLT_EVENTS, events, generate_events
 from bench.flows import flows, sftp_server
 from bench.generate import Files, files_of, generate
 from bench.large import MANY, SHEET, large
@@ -123,6 +124,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             *modes(here, usual, rows),
             *large(here, DATA, rows * BIG, rows * MANY),
             *flows(here, usual, rows, sftp),
+            *events(here, DATA, rows),
         ]
         chosen = _chosen(everyone, given.only)
         for count in sorted({one.sales for one in chosen} | {0}):
@@ -133,6 +135,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             formats_of(here, usual)
         if any(one.group in ("modes", "flows") for one in chosen):
             fill(here, usual)
+        if any(one.group == "events" for one in chosen):
+            for count in {rows, min(rows, DLT_EVENTS)}:
+                generate_events(DATA, count)
+            here.execute((HERE / "events.sql").read_bytes())
         if any(one.group == "memory" for one in chosen):
             for count in {rows * MANY, min(rows * MANY, SHEET)}:
                 formats_of(here, files_of(DATA, count))

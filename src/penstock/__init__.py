@@ -21,6 +21,8 @@ if TYPE_CHECKING:
         TryAgain,
         UsageError,
     )
+    from penstock.events.pipeline import Pipeline
+    from penstock.events.sources import FileSource, HttpSource, WebhookSource
     from penstock.flow.etl import Etl
     from penstock.flow.job import Job
     from penstock.flow.linking import Ref
@@ -47,6 +49,8 @@ _HOMES = {
     "Etl": "penstock.flow.etl",
     "Field": "penstock.mapping.field",
     "FileMembers": "penstock.loading.members",
+    "FileSource": "penstock.events.sources",
+    "HttpSource": "penstock.events.sources",
     "InspectedColumn": "penstock.loading.inspection",
     "Inspection": "penstock.loading.inspection",
     "Job": "penstock.flow.job",
@@ -57,6 +61,7 @@ _HOMES = {
     "Map": "penstock.mapping.map",
     "OrphanPolicy": "penstock.model.options",
     "PenstockError": "penstock.errors",
+    "Pipeline": "penstock.events.pipeline",
     "Progress": "penstock.model.options",
     "Ref": "penstock.flow.linking",
     "ReasonCount": "penstock.model.result",
@@ -68,6 +73,7 @@ _HOMES = {
     "TryAgain": "penstock.errors",
     "UsageError": "penstock.errors",
     "Waited": "penstock.model.result",
+    "WebhookSource": "penstock.events.sources",
     "checks": "penstock.mapping.field",
     "clear_tables": "penstock.loading.clear",
     "database": "penstock.postgres.here",
@@ -86,6 +92,8 @@ __all__ = [  # noqa: RUF022  in plain order
     "Etl",
     "Field",
     "FileMembers",
+    "FileSource",
+    "HttpSource",
     "InspectedColumn",
     "Inspection",
     "Job",
@@ -96,6 +104,7 @@ __all__ = [  # noqa: RUF022  in plain order
     "Map",
     "OrphanPolicy",
     "PenstockError",
+    "Pipeline",
     "Progress",
     "ReasonCount",
     "Ref",
@@ -107,6 +116,7 @@ __all__ = [  # noqa: RUF022  in plain order
     "TryAgain",
     "UsageError",
     "Waited",
+    "WebhookSource",
     "checks",
     "clear_tables",
     "database",

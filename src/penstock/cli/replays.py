@@ -69,7 +69,8 @@ def replay(
         with connect(dsn) as control:
             if not dry_run:
                 batches = replays.enqueue(control, found, span)
-                answer.say(f"{found.name}: {batches:,} batches wait for workers (penstock work).")
+                wait = "1 batch waits" if batches == 1 else f"{batches:,} batches wait"
+                answer.say(f"{found.name}: {wait} for workers (penstock work).")
                 if as_json:
                     answer.answer({"pipeline": found.name, "batches": batches})
                 return

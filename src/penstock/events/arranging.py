@@ -6,7 +6,7 @@ and rows that are older than the target's are left out.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -41,22 +41,14 @@ class Work:
     Attributes:
         batches: In the order of their events.
         raws: The events, as they were received.
+        origins: Of each event `source` (String) and `received_at` (Datetime, UTC).
         made: Their rows, and the events that failed.
     """
 
     batches: Sequence[Batch]
     raws: Sequence[bytes]
+    origins: pl.DataFrame
     made: Made
-
-    @property
-    def sources(self) -> list[str]:
-        """The source of each event."""
-        return [one.source for one in self.batches for _ in range(one.events)]
-
-    @property
-    def received(self) -> list[datetime]:
-        """When each event was received."""
-        return [one.received_at for one in self.batches for _ in range(one.events)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,15 +126,15 @@ class Arranger:
         frame, pipeline = work.made.frame, self._pipeline
         names = {column.name for column in self._spec.columns}
         wanted = [name for name in _AUDIT if name in names and name not in frame.columns]
-        events, zone = frame[ROW], pl.Datetime("us", "UTC")
-        of: dict[str, pl.Series] = {
-            "source": pl.Series(work.sources, dtype=pl.String).gather(events),
-            "ingested_at": pl.Series(work.received, dtype=zone).gather(events),
-            "processed_at": pl.Series([now] * len(events), dtype=zone),
-            "run_id": pl.Series([self._run_id] * len(events), dtype=pl.String),
+        events = frame[ROW]
+        of: dict[str, Callable[[], pl.Series | pl.Expr]] = {
+            "source": lambda: work.origins["source"].gather(events),
+            "ingested_at": lambda: work.origins["received_at"].gather(events),
+            "processed_at": lambda: pl.lit(now, dtype=pl.Datetime("us", "UTC")),
+            "run_id": lambda: pl.lit(self._run_id),
         }
         must = {*pipeline.keys, *filter(None, (pipeline.time,))}
-        return frame.with_columns(of[name].alias(name) for name in wanted).with_columns(
+        return frame.with_columns(of[name]().alias(name) for name in wanted).with_columns(
             pl.lit(None, dtype=pl.String).alias(one.name)
             for one in self._spec.columns
             if one.name not in {*frame.columns, *wanted} and (_needed(one) or one.name in must)
@@ -163,11 +155,12 @@ class Arranger:
     def _traced(
         self, work: Work, rows: pl.DataFrame, events: pl.Series, faults: list[_Fault]
     ) -> Traced:
-        origins = [
-            row_id(number, pos + 1)
+        origins = pl.concat(
+            pl.int_range(
+                row_id(number, one.pos_from + 1), row_id(number, one.pos_to + 1), eager=True
+            )
             for number, one in enumerate(work.batches)
-            for pos in range(one.pos_from, one.pos_to)
-        ]
+        )
         names = {
             number: f"{self._pipeline.name}/{one.source} chunk {one.chunk}"
             for number, one in enumerate(work.batches)
@@ -176,7 +169,7 @@ class Arranger:
             Malformed(origins[event], 0, work.raws[event], why.code, why.reason)
             for event, why in sorted(work.made.failures.items())
         ]
-        numbered = pl.Series(ROW, origins, dtype=pl.Int64).gather(events)
+        numbered = origins.gather(events)
         return Traced(
             frame=rows.with_columns(numbered.alias(ROW)),
             names=names,
@@ -214,3 +207,15 @@ def now_of(connection: psycopg.Connection[Any]) -> datetime:
     assert row is not None  # noqa: S101  a SELECT without FROM gives one row
     moment: datetime = row[0]
     return moment
+
+
+def origins_of(batches: Sequence[Batch]) -> pl.DataFrame:
+    """Of each event of batches `source` (String) and `received_at` (Datetime, UTC)."""
+    zone = pl.Datetime("us", "UTC")
+    return pl.concat(
+        pl.select(
+            source=pl.repeat(one.source, one.events, dtype=pl.String),
+            received_at=pl.repeat(one.received_at, one.events, dtype=zone),
+        )
+        for one in batches
+    )

@@ -14,7 +14,7 @@ import psycopg
 
 from penstock.errors import UsageError
 from penstock.events import queue
-from penstock.events.arranging import Arranged, Arranger, Work, now_of
+from penstock.events.arranging import Arranged, Arranger, Work, now_of, origins_of
 from penstock.events.pipeline import Pipeline
 from penstock.events.queue import Batch, Failure, Outcome
 from penstock.events.registry import Overtaken, Registry, load_key
@@ -97,9 +97,8 @@ class Processor:
             TryAgain: The events are not in staging any more.
         """
         raws = queue.read(self._control, batches)
-        sources = [one.source for one in batches for _ in range(one.events)]
-        received = [one.received_at for one in batches for _ in range(one.events)]
-        return Work(batches, raws, transformed(self.pipeline, raws, sources, received))
+        origins = origins_of(batches)
+        return Work(batches, raws, origins, transformed(self.pipeline, raws, origins))
 
     def process(self, batches: Sequence[Batch]) -> Processed:
         """Work on batches, and finish them.

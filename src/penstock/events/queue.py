@@ -142,13 +142,12 @@ def read(connection: psycopg.Connection[Any], batches: Sequence[Batch]) -> list[
         for one in batches:
             of = {name: getattr(one, name) for name in ("chunk", "pos_from", "pos_to")}
             found = cursor.execute(_SQL["read"], {**of, "received_at": one.received_at})
-            rows = found.fetchall()
-            if len(rows) != one.events:
-                raise TryAgain(
-                    f"batch {one.batch_id}: {len(rows)} of its {one.events} events are in staging",
-                    code="gone",
-                )
-            raws += [bytes(raw) for _, raw in rows]
+            row = found.fetchone()
+            assert row is not None  # noqa: S101  an aggregate gives one row
+            if len(row[0]) != one.events:
+                said = f"{len(row[0])} of its {one.events} events are in staging"
+                raise TryAgain(f"batch {one.batch_id}: {said}", code="gone")
+            raws += row[0]
     return raws
 
 

@@ -9,6 +9,7 @@ finds it changed meanwhile rolls back and begins anew. Not for: deliveries (`sta
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
@@ -105,7 +106,7 @@ class Registry:
         # Of several rows with one key the newest counts; the later one where that says nothing.
         last = numbered.sort("version", "number", nulls_last=False).unique("key", keep="last")
         rows = self._connection.execute(
-            _SQL["known"], {"target": self._target, "keys": last["key"].to_list()}
+            _SQL["known"], {"target": self._target, **_together(last["key"])}
         ).fetchall()
         seen = pl.DataFrame(rows, schema=_SEEN, orient="row").with_columns(known=pl.lit(True))
         keys = last.join(seen, on="key", how="left").with_columns(
@@ -218,6 +219,15 @@ class Registry:
             "Nothing was changed; the batch begins anew.",
             code="overtaken",
         )
+
+
+def _together(keys: pl.Series) -> dict[str, str]:
+    """Keys as one text, which the server cuts sooner than Python writes a list.
+
+    No key holds what is between them: it is made anew each time, of 16 random bytes.
+    """
+    mark = f"\x1e{secrets.token_hex(16)}\x1e"
+    return {"keys": str(keys.str.join(mark)[0]) if len(keys) else "", "mark": mark}
 
 
 def key_texts(frame: pl.DataFrame, names: Collection[str]) -> pl.Series:

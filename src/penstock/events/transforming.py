@@ -48,22 +48,19 @@ class Made:
         return set(range(events)) - set(self.frame[ROW].to_list()) - set(self.failures)
 
 
-def transformed(
-    pipeline: Pipeline, raws: Sequence[bytes], sources: Sequence[str], received: Sequence[Any]
-) -> Made:
+def transformed(pipeline: Pipeline, raws: Sequence[bytes], origins: pl.DataFrame) -> Made:
     """The rows of events.
 
     Args:
         pipeline: Its transform.
         raws: The events.
-        sources: The name of each one's source.
-        received: When each was received.
+        origins: Of each `source` (String) and `received_at` (Datetime, UTC).
 
     Raises:
         TransformBroken: It fails for each of many events, or gives what is no frame of rows.
     """
     if pipeline.frame is not None:
-        return _by_frame(pipeline.frame, raws, sources, received)
+        return _by_frame(pipeline.frame, raws, origins)
     assert pipeline.transform is not None  # noqa: S101  the declaration has one of them
     return _by_event(pipeline.transform, raws)
 
@@ -156,22 +153,11 @@ _DECODER = json.JSONDecoder(
 # Many at once --------------------------------------------------------------------------------
 
 
-def _by_frame(
-    transform: FrameTransform,
-    raws: Sequence[bytes],
-    sources: Sequence[str],
-    received: Sequence[Any],
-) -> Made:
+def _by_frame(transform: FrameTransform, raws: Sequence[bytes], origins: pl.DataFrame) -> Made:
     texts, failures = _texts(raws)
-    frame = pl.DataFrame(
-        {"raw": texts, "source": sources, "received_at": received, ROW: range(len(raws))},
-        schema={
-            "raw": pl.String(),
-            "source": pl.String(),
-            "received_at": pl.Datetime("us", "UTC"),
-            ROW: pl.Int64(),
-        },
-    ).filter(pl.col("raw").is_not_null())
+    numbers = pl.int_range(len(raws), dtype=pl.Int64, eager=True)
+    frame = pl.DataFrame([texts, *origins.get_columns(), numbers.alias(ROW)])
+    frame = frame.filter(pl.col("raw").is_not_null())
     parts: list[pl.DataFrame] = []
     try:
         parts.append(_checked(transform(frame), frame))
@@ -189,7 +175,12 @@ def _by_frame(
     return Made(pl.concat(parts, how="diagonal_relaxed"), failures)
 
 
-def _texts(raws: Sequence[bytes]) -> tuple[list[str | None], dict[int, Failure]]:
+def _texts(raws: Sequence[bytes]) -> tuple[pl.Series, dict[int, Failure]]:
+    """The events as text (`raw`); NULL where one is not UTF-8, which fails."""
+    try:
+        return pl.Series("raw", raws, dtype=pl.Binary).cast(pl.String), {}
+    except pl.exceptions.ComputeError:
+        pass  # one of them is not
     texts: list[str | None] = []
     failures: dict[int, Failure] = {}
     for number, raw in enumerate(raws):
@@ -198,7 +189,7 @@ def _texts(raws: Sequence[bytes]) -> tuple[list[str | None], dict[int, Failure]]
         except UnicodeDecodeError as error:
             texts.append(None)
             failures[number] = Failure("encoding", f"is not UTF-8 at byte {error.start + 1}")
-    return texts, failures
+    return pl.Series("raw", texts, dtype=pl.String), failures
 
 
 def _tried(

@@ -10,6 +10,7 @@ import os
 import platform
 import random
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 #: Seconds between two looks for events, where nobody tells that there are some.
 _LOOK = 1.0
+#: Seconds within which a worker that waits heeds that it is to stop.
+_HEED = 0.1
 #: Seconds between two signs of life.
 _BEAT = LEASE / 6
 #: Seconds before something that failed is tried again: doubled each time, with jitter.
@@ -231,8 +234,10 @@ def _wait(control: psycopg.Connection[Any], stop: threading.Event, *, listening:
     if not listening:
         stop.wait(_LOOK)
         return
-    for _ in control.notifies(timeout=_LOOK, stop_after=1):
-        pass
+    until = time.monotonic() + _LOOK
+    while not stop.is_set() and time.monotonic() < until:
+        for _ in control.notifies(timeout=_HEED, stop_after=1):
+            return
 
 
 def _pooled(connection: psycopg.Connection[Any]) -> bool:

@@ -18,7 +18,8 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 def made(raws: list[bytes], **how: Any) -> Any:
     pipeline = Pipeline(name="shop", target="events", key="event_id", **how)
-    return transformed(pipeline, raws, ["files"] * len(raws), [NOW] * len(raws))
+    origins = pl.DataFrame({"source": ["files"] * len(raws), "received_at": [NOW] * len(raws)})
+    return transformed(pipeline, raws, origins)
 
 
 def rows(given: Any) -> list[dict[str, Any]]:

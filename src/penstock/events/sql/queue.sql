@@ -95,10 +95,9 @@ where x.chunk = b.chunk and x.pos >= b.pos_from and x.pos < b.pos_to
 
 -- name: read
 -- The events of a batch, in their order; the day says in which partition they are.
-select pos, raw from penstock.events
+select coalesce(array_agg(raw order by pos), '{}') from penstock.events
 where chunk = %(chunk)s and received_at = %(received_at)s
-  and pos >= %(pos_from)s and pos < %(pos_to)s
-order by pos;
+  and pos >= %(pos_from)s and pos < %(pos_to)s;
 
 -- name: waiting
 -- How much there is to do, and when the next of it is due.

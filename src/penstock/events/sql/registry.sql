@@ -13,7 +13,7 @@ on conflict do nothing;
 -- name: known
 -- What the target holds of these keys.
 select key, held_at, version from penstock.event_keys
-where target_id = %(target)s and key = any (%(keys)s);
+where target_id = %(target)s and key = any (string_to_array(%(keys)s, %(mark)s));
 
 -- name: change
 -- Only what is as it was seen: else another worker was quicker.
