@@ -34,6 +34,7 @@ class Contestant:
         sales: Rows of the generated sales that it reads; 0: none of them.
         before: Which statements of `before.sql` fill the table, not timed.
         setup: A program that fills it, not timed.
+        says_seconds: True: it prints its own seconds, as `{"seconds": ..., "steps": {...}}`.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Contestant:
     sales: int = 0
     before: str = ""
     setup: tuple[str, ...] = ()
+    says_seconds: bool = False
 
 
 def contestants(server: Server, folder: Path, rows: int, big: int) -> list[Contestant]:
@@ -118,6 +120,7 @@ def _usual(server: Server, files: Files, rows: int) -> list[Contestant]:
             table=table,
             lands=_lands(rows) if name == "bad" else rows,
             needs=more.get("needs", ""),
+            says_seconds=name == "itself",
             sales=rows,
         )
 

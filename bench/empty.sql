@@ -5,6 +5,6 @@ truncate penstock.sent, penstock.schedules;
 truncate fact_history;
 truncate penstock.chunks, penstock.events, penstock.event_ids, penstock.batches;
 truncate penstock.event_states, penstock.event_keys, penstock.drops, penstock.drop_names;
-truncate shop_events, sql_raw, sql_staging;
+truncate shop_events, sql_raw, sql_staging, hand_made;
 drop schema if exists dlt_sales cascade;
 checkpoint;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import random
 import shlex
@@ -14,19 +15,26 @@ from bench.server import HERE, OWNER, Server
 #: Events that dlt is given: ten times as many take ten times as long.
 DLT_EVENTS = 100_000
 _TARGET = "shop_events"
+#: No-op events and jobs of the queues.
+_JOBS, _OTHERS = 100_000, 5_000
+#: Signed bodies that are posted: as quickly as they are taken, and 500 a second.
+_HOOKS, _STEADY = 10_000, 5_000
 #: Events of one claim where the queue alone is measured.
 _FEW = 500
 _KINDS = ("page_view", "product_view", "add_to_cart", "purchase")
 _CONFIG = """
 import os
 
-env = {"warehouse": {"kind": "postgres", "url": os.environ["PENSTOCK_DSN"]}, "dev": {}}
+env = {
+    "warehouse": {"kind": "postgres", "url": os.environ["PENSTOCK_DSN"]},
+    "partner": {"secret": "whsec_%s"}, "dev": {},
+}
 """
 _PIPELINE = """
 import polars as pl
 
 from penstock.events.pipeline import Pipeline
-from penstock.events.sources import FileSource
+from penstock.events.sources import FileSource, WebhookSource
 
 SHAPE = pl.Struct({
     "id": pl.String, "type": pl.String, "timestamp": pl.String,
@@ -66,6 +74,8 @@ def declared(name, **how):
 
 frame = declared("frame", frame=many)
 dicts = declared("dicts", transform=single)
+hooks = Pipeline(name="hooks", target="shop_events", key="event_id", transform=dict,
+                 sources=[WebhookSource(name="partner", secret="partner.secret")])
 noop = declared("noop", frame=nothing, batch=%(few)s)
 """
 
@@ -81,7 +91,8 @@ def events(server: Server, folder: Path, rows: int) -> list[Contestant]:
     file, small = events_file(folder, rows), events_file(folder, min(rows, DLT_EVENTS))
     project = server.folder / "events"
     (project / "pipelines").mkdir(parents=True)
-    (project / "config.py").write_text(_CONFIG, encoding="utf-8")
+    secret = base64.b64encode(b"bench" * 8).decode()
+    (project / "config.py").write_text(_CONFIG % secret, encoding="utf-8")
     declared = _PIPELINE % {"file": file, "few": _FEW}
     (project / "pipelines" / "shop.py").write_text(declared, encoding="utf-8")
     plain = f"{shlex.quote(server.psql)} -X -q -v ON_ERROR_STOP=1 -f {HERE / 'plain_events.sql'}"
@@ -89,7 +100,7 @@ def events(server: Server, folder: Path, rows: int) -> list[Contestant]:
     def work(pipeline: str, what: str) -> tuple[str, ...]:
         return script("with_events", str(project), pipeline, what)
 
-    stage = script("stage_events", str(project), "noop", str(_FEW), str(rows))
+    stage = script("stage_events", str(project), "noop", str(_FEW), str(_JOBS))
     return [
         _one("events-sql", "plain SQL", ("/bin/sh", "-c", f"{plain} < {file}"), rows),
         _one(
@@ -104,9 +115,6 @@ def events(server: Server, folder: Path, rows: int) -> list[Contestant]:
             setup=work("frame", "ingest"),
         ),
         _one(
-            "events-small", "frame transform, 100,000 events", work_of(project, small, "frame"), 0
-        ),
-        _one(
             "events-dlt",
             "dlt: merge by id, 100,000 events",
             script("dlt_events", str(small)),
@@ -115,22 +123,41 @@ def events(server: Server, folder: Path, rows: int) -> list[Contestant]:
         ),
         _one(
             "events-queue",
-            f"the queue alone: no-op, {_FEW} at once",
+            f"the queue alone: {_JOBS:,} no-op events, {_FEW} at once, two workers",
             work("noop", "work"),
             0,
             setup=stage,
         ),
+        _one(
+            "events-jobs",
+            f"procrastinate: {_OTHERS:,} no-op jobs, 20 at once, without its start",
+            script("with_procrastinate", str(_OTHERS)),
+            0,
+            needs="procrastinate",
+            says_seconds=True,
+        ),
+        _one(
+            "events-hooks",
+            f"`penstock serve`: {_HOOKS:,} signed bodies of 1 KB, 32 connections",
+            script("hooks_load", "penstock", str(project), str(_HOOKS), "32"),
+            0,
+            says_seconds=True,
+        ),
+        _one(
+            "events-hooks-hand",
+            "the same, one INSERT and commit a request, 8 connections to the database",
+            script("hooks_load", "hand", str(project), str(_HOOKS), "32"),
+            0,
+            says_seconds=True,
+        ),
+        _one(
+            "events-hooks-late",
+            "`penstock serve` at 500 a second: 99 of 100 are answered within",
+            script("hooks_load", "penstock", str(project), str(_STEADY), "32", "500"),
+            0,
+            says_seconds=True,
+        ),
     ]
-
-
-def work_of(project: Path, file: Path, pipeline: str) -> tuple[str, ...]:
-    """A pipeline over another file."""
-    other = project.with_name(f"events-{file.stem}")
-    (other / "pipelines").mkdir(parents=True, exist_ok=True)
-    (other / "config.py").write_text(_CONFIG, encoding="utf-8")
-    declared = _PIPELINE % {"file": file, "few": _FEW}
-    (other / "pipelines" / "shop.py").write_text(declared, encoding="utf-8")
-    return script("with_events", str(other), pipeline, "ingest")
 
 
 def events_file(folder: Path, rows: int) -> Path:
@@ -174,6 +201,7 @@ def _one(
     *,
     setup: tuple[str, ...] = (),
     needs: str = "",
+    says_seconds: bool = False,
 ) -> Contestant:
     return Contestant(
         name=name,
@@ -186,4 +214,5 @@ def _one(
         lands=rows,
         needs=needs,
         setup=setup,
+        says_seconds=says_seconds,
     )

@@ -15,3 +15,5 @@ alter table sql_staging owner to shop_owner;
 grant select, insert, update on all tables in schema penstock to shop_owner;
 grant usage on all sequences in schema penstock to shop_owner;
 grant execute on all functions in schema penstock to shop_owner;
+create table hand_made (id text primary key, raw bytea not null, received_at timestamptz not null default now());
+alter table hand_made owner to shop_owner;

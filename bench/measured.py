@@ -28,11 +28,12 @@ class Measured:
     steps: list[Mapping[str, float]] = field(default_factory=list)
 
     def add(self, took: Took) -> None:
-        """One more round; `itself` says its own seconds."""
-        if self.contestant.name == "itself":
+        """One more round; some say their own seconds."""
+        if self.contestant.says_seconds:
             told = json.loads(took.said)
             self.seconds.append(told["seconds"])
-            self.steps.append(told["steps"])
+            if told["steps"]:
+                self.steps.append(told["steps"])
         else:
             self.seconds.append(took.seconds)
         self.peaks.append(took.peak)
