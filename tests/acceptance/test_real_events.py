@@ -46,7 +46,7 @@ def github(event: dict[str, Any]) -> dict[str, Any]:
 def test_an_hour_of_github_through_a_pipeline_twice(
     ledger_database: Database, tmp_path: Path
 ) -> None:
-    shop = Shop(ledger_database)
+    shop = Shop(ledger_database.url)
     source = FileSource(files="in/*", options={"format": "ndjson"}, immutable=True)
     one = Pipeline(
         name="shop",
@@ -81,7 +81,7 @@ def test_an_hour_of_github_through_a_pipeline_twice(
 def test_objects_of_stripe_page_through_an_api_twice(
     ledger_database: Database, api: Api, tmp_path: Path
 ) -> None:
-    shop = Shop(ledger_database)
+    shop = Shop(ledger_database.url)
     fixtures = json.loads((DATA / "events_stripe_fixtures" / "fixtures3.json").read_bytes())
     by_id: dict[str, Any] = {}
     for one in fixtures["resources"].values():

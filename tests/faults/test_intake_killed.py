@@ -99,7 +99,7 @@ FILE_STEPS = {
 def test_a_file_killed_at_any_step_is_taken_once(
     ledger_database: Database, tmp_path: Path, step: tuple[str, int], staged: int, after: str
 ) -> None:
-    shop = Shop(ledger_database)
+    shop = Shop(ledger_database.url)
     path = tmp_path / "in/a.ndjson"
     path.parent.mkdir()
     path.write_bytes(b"\n".join(LINES))
@@ -133,7 +133,7 @@ def again(shop: Shop, folder: Path, env: dict[str, Any], declared: dict[str, Any
 def test_killed_while_a_file_comes_it_comes_again(
     sftp_box: Box, ledger_database: Database, tmp_path: Path
 ) -> None:
-    shop = Shop(ledger_database)
+    shop = Shop(ledger_database.url)
     lines = LINES * 200  # several blocks
     (sftp_box.folder / "out/a.ndjson").write_bytes(b"\n".join(lines))
     env = {"drops": sftp_box.settings | {"complete": "name"}}
@@ -172,7 +172,7 @@ def test_killed_while_a_file_comes_it_comes_again(
 def test_an_api_killed_at_any_step_is_read_once(
     ledger_database: Database, api: Api, tmp_path: Path, step: str, times: int, staged: int
 ) -> None:
-    shop = Shop(ledger_database)
+    shop = Shop(ledger_database.url)
     events = [{"id": f"e{n}", "at": f"2026-01-05T10:00:{59 - n:02}Z"} for n in range(25)]
 
     @api.on("GET", "/events")

@@ -24,10 +24,11 @@ from penstock.events import letters, queue
 from penstock.events.crew import Crew, Order
 from penstock.events.worker import Worker, drain
 from penstock.postgres.connection import connect
+from penstock.postgres.embedded.cluster import StopMode
 from tests.faults import event_driver
 from tests.faults.event_driver import NAME, PIPELINE
 from tests.fixtures.flows import until
-from tests.fixtures.postgres import Database
+from tests.fixtures.postgres import Database, OwnCluster
 from tests.fixtures.proxy import FaultProxy
 from tests.integration.events.conftest import Shop
 
@@ -79,7 +80,7 @@ def driver() -> Iterator[Driver]:
 
 @pytest.fixture
 def shop(ledger_database: Database) -> Shop:
-    return Shop(ledger_database)
+    return Shop(ledger_database.url)
 
 
 def events(turn: int, many: int = MANY) -> list[dict[str, Any]]:
@@ -218,8 +219,7 @@ def test_workers_whose_sessions_are_ended_go_on(shop: Shop) -> None:
             ).fetchone()
             assert found is not None
             ended += found[0]
-            shop.rows(ABANDONED)
-        until(lambda: shop.rows(ABANDONED) or shop.rows(LEFT) == [(0,)], "all is done")
+        until(lambda: shop.rows(LEFT) == [(0,)], "all is done")
     stop.set()
     thread.join()
     assert ended >= 5
@@ -228,13 +228,34 @@ def test_workers_whose_sessions_are_ended_go_on(shop: Shop) -> None:
 
 DONE = "select count(*) from penstock.batches where status = 'succeeded'"
 LEFT = "select count(*) from penstock.batches where status in ('pending', 'processing')"
-#: What sessions that were ended have left behind, without waiting for it.
-ABANDONED = """
-update penstock.batches b set lease_until = now()
-where status = 'processing' and lease_until > now() and not exists (
-    select from pg_stat_activity a
-    where a.pid = b.backend_pid and a.backend_start = b.backend_start)
-"""
+
+
+@pytest.mark.parametrize("mode", ["fast", "immediate"])
+def test_a_server_that_is_restarted_under_load_loses_and_doubles_nothing(
+    own_cluster: OwnCluster, mode: StopMode
+) -> None:
+    own_cluster.renew()
+    shop = Shop(own_cluster.url)
+    offered: list[dict[str, Any]] = []
+    for turn in range(40):
+        more = events(turn)
+        offered += more
+        shop.stage(*more)
+    stop = threading.Event()
+    worker = Worker(replace(PIPELINE, batch=MANY), shop.url, stop=stop)
+    thread = threading.Thread(target=worker.run, daemon=True)
+    thread.start()
+    for turn in range(3):
+        until(partial(_more_done, shop, turn * 4), "it goes on")
+        own_cluster.stop(mode)
+        own_cluster.start()
+    until(lambda: shop.rows(LEFT) == [(0,)], "all is done")
+    stop.set()
+    thread.join()
+    assert worker.worked.troubles
+    check(shop, offered)
+    most = shop.rows("select max(attempts) from penstock.batches")
+    assert most == [(1,)]  # no event had to answer for the server
 
 
 CONFIG = 'env = {{"warehouse": {{"kind": "postgres", "url": "{url}"}}, "dev": {{}}}}\n'

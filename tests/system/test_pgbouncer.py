@@ -48,7 +48,7 @@ pidfile = {folder}/pid
 
 @pytest.fixture
 def shop(ledger_database: Database) -> Shop:
-    return Shop(ledger_database)
+    return Shop(ledger_database.url)
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ A worker that ends without being told is replaced, and what it had claimed is fr
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import platform
@@ -18,6 +19,9 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+import psycopg
+
+from penstock.errors import PenstockError
 from penstock.events import queue
 from penstock.events.worker import Worked
 from penstock.postgres.connection import connect
@@ -194,8 +198,9 @@ class Crew:
         return True
 
     def _free(self, member: Member) -> None:
-        """Nobody need wait for the lease of a process that is gone."""
-        with connect(self._order.dsn) as connection:
+        """Nobody need wait for the lease of a process that is gone, where the database is there."""
+        gone = contextlib.suppress(PenstockError, psycopg.Error)
+        with gone, connect(self._order.dsn) as connection:
             queue.let_go(connection, self._order.pipeline, member.name)
 
     def _total(self) -> Worked:

@@ -224,6 +224,14 @@ def let_go(connection: psycopg.Connection[Any], pipeline: str, worker: str) -> N
     connection.execute(_SQL["let_go"], {"pipeline": pipeline, "worker": worker})
 
 
+def regain(connection: psycopg.Connection[Any], pipeline: str, worker: str) -> None:
+    """Give back what a worker had claimed before its connection broke; the attempts do not count.
+
+    Called by that worker itself, on a new connection.
+    """
+    connection.execute(_SQL["regain"], {"pipeline": pipeline, "worker": worker})
+
+
 def waiting(connection: psycopg.Connection[Any], pipeline: str) -> tuple[int, int, datetime | None]:
     """Batches and events that wait or are worked on, and when the next is due."""
     row = connection.execute(_SQL["waiting"], {"pipeline": pipeline}).fetchone()

@@ -14,12 +14,13 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import psycopg
+import sqlalchemy
 from psycopg import sql
 
-from penstock.errors import PenstockError
+from penstock.errors import PenstockError, TryAgain
 from penstock.events import queue
 from penstock.events.pipeline import Pipeline
 from penstock.events.processing import Processed, Processor
@@ -27,9 +28,6 @@ from penstock.events.queue import LEASE, Batch, Fenced
 from penstock.events.staging import CHANNEL
 from penstock.ledger.runs import RunRecord
 from penstock.postgres.connection import connect, normalise, translated
-
-if TYPE_CHECKING:
-    import sqlalchemy
 
 #: Seconds between two looks for events, where nobody tells that there are some.
 _LOOK = 1.0
@@ -102,6 +100,7 @@ class Worker:
         self._dsn = dsn
         self._on_batch = on_batch
         self._troubles = 0
+        self._began = False
 
     def run(self, *, once: bool = False) -> Worked:
         """Work until told to stop; `once`: until nothing waits that is due.
@@ -114,9 +113,18 @@ class Worker:
             try:
                 self._session(once=once)
                 break
-            except psycopg.OperationalError as error:  # the connection broke: begin another one
+            except TryAgain as error:
+                if not self._began:
+                    raise
+                self._trouble(error.message)
+            except (psycopg.OperationalError, psycopg.InterfaceError) as error:
                 self._trouble(translated(error, "work").message)
-                self._pause()
+            except sqlalchemy.exc.DBAPIError as error:
+                said = error.orig if isinstance(error.orig, psycopg.Error) else None
+                if said is None:
+                    raise
+                self._trouble(translated(said, "work").message)
+            self._pause()  # the connection broke: another session is begun
         return self.worked
 
     def _session(self, *, once: bool) -> None:
@@ -125,6 +133,8 @@ class Worker:
             named = _session_of(engine, control)
             run = RunRecord("work", f"penstock work {self.pipeline.name}")
             processor = Processor(self.pipeline, control, engine, run)
+            queue.regain(control, self.pipeline.name, self.name)
+            self._began = True
             while not self.stop.is_set():
                 batches = queue.claim(control, self.pipeline, {"worker": self.name, **named})
                 ripe = [one for one in batches if queue.ripe(control, self.pipeline, one)]
@@ -146,7 +156,7 @@ class Worker:
         except PenstockError as error:
             self._trouble(error.message)
             queue.put_back(control, batches, error.message, self._wait_after())
-        except psycopg.OperationalError:
+        except (psycopg.OperationalError, psycopg.InterfaceError):
             raise
         except psycopg.Error as error:
             said = translated(error, "work").message
@@ -204,8 +214,6 @@ def loading_engine(dsn: str) -> Iterator[sqlalchemy.Engine]:
     Args:
         dsn: As for `connect`.
     """
-    import sqlalchemy
-
     conninfo = normalise(dsn)
     engine = sqlalchemy.create_engine(
         "postgresql+psycopg://",

@@ -12,6 +12,7 @@ import pytest
 
 from penstock.events.sources import Identified
 from penstock.events.staging import Staged, identified, provide_days, source_id, stage
+from penstock.ledger import install
 from tests.fixtures.postgres import Database
 
 EVENTS = """
@@ -27,10 +28,10 @@ create table events_february partition of events for values from ('2026-02-01') 
 class Shop:
     """A database with the table `events`, and events that are staged for it."""
 
-    def __init__(self, database: Database) -> None:
-        self.database = database
-        self.url = database.url
-        with database.connect() as connection:
+    def __init__(self, url: str) -> None:
+        self.url = url
+        with psycopg.connect(url, autocommit=True) as connection:
+            install.ensure(connection, url)
             connection.execute(EVENTS)
             provide_days(connection)
 
@@ -86,7 +87,7 @@ def row_of(one: dict[str, Any]) -> dict[str, Any] | None:
 @pytest.fixture
 def shop(ledger_database: Database) -> Shop:
     """A database of this test alone."""
-    return Shop(ledger_database)
+    return Shop(ledger_database.url)
 
 
 def places(found: Sequence[Any]) -> list[str]:

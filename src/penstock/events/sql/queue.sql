@@ -65,6 +65,14 @@ where b.batch_id = own.batch_id and b.token = own.token and b.status = 'processi
 update penstock.batches set lease_until = clock_timestamp()
 where pipeline = %(pipeline)s and worker = %(worker)s and status = 'processing';
 
+-- name: regain
+-- A worker whose connection broke begins another session: that was no attempt of the events. What it
+-- has committed meanwhile is committed: this waits for it, and leaves it.
+update penstock.batches
+set status = 'pending', attempts = greatest(attempts - 1, 0), lease_until = null,
+    backend_pid = null, backend_start = null
+where pipeline = %(pipeline)s and worker = %(worker)s and status = 'processing';
+
 -- name: split
 -- A batch whose worker ended is worked on in parts: who ended it is found, its neighbours are not.
 with parent as (
