@@ -36,8 +36,7 @@ env = {
 }
 """
 PIPELINE = """
-from penstock.events.pipeline import Pipeline
-from penstock.events.sources import FileSource, WebhookSource
+from penstock import FileSource, Pipeline, WebhookSource
 
 
 def row(event):

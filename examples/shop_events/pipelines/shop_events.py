@@ -8,8 +8,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from penstock.events.pipeline import Pipeline
-from penstock.events.sources import FileSource, HttpSource, WebhookSource
+from penstock import FileSource, HttpSource, Pipeline, WebhookSource
 
 _KINDS = ("page_view", "product_view", "cart_add", "cart_remove", "purchase")
 

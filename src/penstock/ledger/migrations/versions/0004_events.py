@@ -202,8 +202,8 @@ _STATEMENTS = [
      and b.kind = 'new' and b.status <> 'split'
     left join penstock.event_states x on x.chunk = e.chunk and x.pos = e.pos
     """,
-    # Each source: what was received is repeated, waiting, in the target, dropped, failed or dead, as
-    # of now: what was worked on again is what it became, what was discarded is dropped.
+    # Each source: what was received is repeated, waiting, in the target, dropped, failed or dead,
+    # as of now: what was worked on again is what it became, what was discarded is dropped.
     """
     create view penstock.event_balance as
     with staged as (
