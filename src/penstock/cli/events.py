@@ -127,7 +127,7 @@ def requeue(
     with connected(dsn, "requeue events") as (where, connection):
         chosen = _chosen(connection, named, pipeline, code, letters.STATUSES)
         count = letters.requeue(connection, chosen)
-    answer.say(f"{count:,} of {len(chosen):,} events wait for a worker (penstock work).")
+    answer.say(f"{count:,} of {_events(len(chosen))} waiting for a worker (penstock work).")
     if as_json:
         answer.answer({"target": where.label, "chosen": len(chosen), "requeued": count})
 
@@ -149,7 +149,7 @@ def discard(
     with connected(dsn, "discard events") as (where, connection):
         chosen = _chosen(connection, named, pipeline, code, letters.OPEN)
         count = letters.discard(connection, chosen, note)
-    answer.say(f"{count:,} events were discarded. penstock events requeue takes that back.")
+    answer.say(f"Discarded: {_events(count)}. penstock events requeue takes that back.")
     if as_json:
         answer.answer({"target": where.label, "discarded": count})
 
@@ -201,10 +201,14 @@ def _show_balances(balances: list[SourceBalance]) -> None:
 
 def _show_reasons(reasons: list[Reason]) -> None:
     for one in reasons:
-        events = "1 event" if one.events == 1 else f"{one.events:,} events"
-        answer.say(f"\n{one.pipeline}/{one.source}: {events} {one.status} ({one.code})", "bold")
+        where = f"{one.pipeline}/{one.source}"
+        answer.say(f"\n{where}: {_events(one.events)} {one.status} ({one.code})", "bold")
         answer.say(f"  {one.reason}")
         answer.say(f"  the last one, {one.last:%Y-%m-%d %H:%M}: events show {one.example}", "dim")
+
+
+def _events(count: int) -> str:
+    return "1 event" if count == 1 else f"{count:,} events"
 
 
 def _show_letters(found: list[Letter]) -> None:

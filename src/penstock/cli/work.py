@@ -67,7 +67,8 @@ def work(
     if crew.error is not None:
         code, said = crew.error
         raise typer.Exit(answer.fail(said, code, as_json=as_json))
-    answer.say(_told(worked))
+    if not worked.batches:
+        answer.say(_told(worked))  # else it was said when it was done
     if as_json:
         answer.answer(
             {
@@ -95,7 +96,9 @@ def _tell(worked: Worked, what: str) -> None:
 
 
 def _told(worked: Worked) -> str:
-    parts = [f"{worked.events:,} events", f"{worked.loaded:,} rows written"]
+    events = "1 event" if worked.events == 1 else f"{worked.events:,} events"
+    rows = "1 row" if worked.loaded == 1 else f"{worked.loaded:,} rows"
+    parts = [events, f"{rows} written"]
     for name in ("dropped", "older", "failed"):
         count = getattr(worked, name)
         if count:

@@ -35,7 +35,7 @@ class SourceBalance:
         repeated: Of them, such as had been received before.
         waiting: Wait for a worker, or are worked on.
         loaded: Made rows that the target took.
-        dropped: The transform made no row of them.
+        dropped: The transform made no row of them, or somebody discarded them.
         failed: The transform or the target refused them.
         dead: Ended the process that worked on them.
         balanced: The equation holds.
@@ -191,7 +191,9 @@ def show(connection: psycopg.Connection[Any], place: tuple[int, int]) -> dict[st
 
 def requeue(connection: psycopg.Connection[Any], chosen: Sequence[Letter]) -> int:
     """Let workers try events again; gives how many, those left out that are about to be."""
-    done = connection.execute(_SQL["requeue"], _columns([(one.chunk, one.pos) for one in chosen]))
+    places = _columns([(one.chunk, one.pos) for one in chosen])
+    connection.execute(_SQL["take_back"], places)
+    done = connection.execute(_SQL["requeue"], places)
     for name in {one.pipeline for one in chosen}:
         connection.execute("select pg_notify(%s, %s)", [CHANNEL, name])
     return done.rowcount

@@ -162,7 +162,7 @@ def _look_at(
 def _compare(
     before: dict[str, str], after: dict[str, str], total: Difference, pipeline: Pipeline
 ) -> None:
-    for place in after.keys() | before.keys():
+    for place in sorted(after.keys() | before.keys()):  # the same samples each time
         old, new = before.get(place), after.get(place)
         if old == new:
             total.unchanged += 1

@@ -82,7 +82,7 @@ def _by_event(transform: Transform, raws: Sequence[bytes]) -> Made:
             failures[number] = Failure("json", "is nested too deep")
             continue
         try:
-            given = _rows_of(transform(value))
+            given = rows_of(transform(value))
             made = [text_row(one) for one in given]
         except CannotBeText as error:
             failures[number] = Failure("transform", str(error))
@@ -95,7 +95,12 @@ def _by_event(transform: Transform, raws: Sequence[bytes]) -> Made:
     return Made(rows_frame(rows, events), failures)
 
 
-def _rows_of(given: Any) -> Sequence[Mapping[str, Any]]:
+def rows_of(given: Any) -> Sequence[Mapping[str, Any]]:
+    """What a transform gave of one event, as rows.
+
+    Raises:
+        TypeError: It is no dict, no list of them and not None.
+    """
     if given is None:
         return ()
     if isinstance(given, Mapping):

@@ -64,7 +64,7 @@ def test_events_are_worked_on_told_and_worked_on_again(
     assert done.returncode == 3, done.stderr
     told = json.loads(done.stdout)
     assert (told["events"], told["loaded"], told["failed"], told["restarts"]) == (3, 1, 2, 0)
-    assert "3 events, 1 rows written, 2 failed" in done.stderr
+    assert "3 events, 1 row written, 2 failed" in done.stderr
 
     listed = penstock(project, "events", "list", "--dsn", url)
     assert listed.returncode == 0, listed.stderr

@@ -96,6 +96,33 @@ def test_discarded_events_are_left_alone_until_they_are_requeued(failed: Shop) -
     assert drain(pipeline(), failed.url).loaded == 2
 
 
+def test_the_balance_says_what_became_of_events_by_now(failed: Shop) -> None:
+    assert failed.balance() == {"files": (4, 0, 0, 1, 0, 3, 0)}
+    with connect(failed.url) as connection:
+        letters.discard(connection, letters.letters(connection, code="22P02"), "a test")
+        assert failed.balance() == {"files": (4, 0, 0, 1, 1, 2, 0)}
+        letters.requeue(connection, letters.letters(connection))
+    drain(pipeline(), failed.url)
+    assert failed.balance() == {"files": (4, 0, 0, 3, 1, 0, 0)}
+
+
+def test_discarded_events_stay_so_in_a_replay_and_are_taken_back_by_name(failed: Shop) -> None:
+    discarded = ["discarded"]
+    with connect(failed.url) as connection:
+        letters.discard(connection, letters.letters(connection), "a test")
+        replay.enqueue(connection, pipeline(strict), Span())
+        drain(pipeline(strict), failed.url)
+        assert places(letters.letters(connection)) == []
+        chosen = letters.letters(connection, statuses=discarded)
+        assert places(chosen) == ["1/1", "1/2", "1/3"]
+        assert letters.requeue(connection, chosen) == 3
+        assert places(letters.letters(connection)) == ["1/1", "1/2", "1/3"]
+        drain(pipeline(), failed.url)
+        assert places(letters.letters(connection)) == ["1/3"]
+        assert letters.letters(connection, statuses=discarded) == []
+    assert failed.balance() == {"files": (4, 0, 0, 3, 0, 1, 0)}
+
+
 def difference(shop: Shop, transform: Any, span: Span | None = None) -> Difference:
     with connect(shop.url) as control, loading_engine(shop.url) as engine:
         return replay.difference(control, engine, pipeline(transform), span or Span())

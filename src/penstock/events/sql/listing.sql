@@ -48,6 +48,12 @@ set status = 'discarded', changed_at = clock_timestamp(), note = %(note)s
 from unnest(%(chunks)s::bigint[], %(places)s::int[]) n(chunk, pos)
 where n.chunk = x.chunk and n.pos = x.pos and x.status in ('failed', 'dead');
 
+-- name: take_back
+-- What was discarded waits for somebody again.
+update penstock.event_states x set status = 'failed', changed_at = clock_timestamp(), note = null
+from unnest(%(chunks)s::bigint[], %(places)s::int[]) n(chunk, pos)
+where n.chunk = x.chunk and n.pos = x.pos and x.status = 'discarded';
+
 -- name: requeue
 -- Once more, unless that is about to happen anyway; each alone, so that it harms no neighbour.
 insert into penstock.batches (kind, pipeline, source_id, chunk, pos_from, pos_to, received_at)
@@ -55,7 +61,7 @@ select 'requeue', x.pipeline, c.source_id, x.chunk, x.pos, x.pos + 1, c.received
 from penstock.event_states x join penstock.chunks c using (chunk)
 join unnest(%(chunks)s::bigint[], %(places)s::int[]) n(chunk, pos)
   on n.chunk = x.chunk and n.pos = x.pos
-where x.status in ('failed', 'dead', 'discarded')
+where x.status in ('failed', 'dead')
   and not exists (select from penstock.batches b
                   where b.chunk = x.chunk and x.pos >= b.pos_from and x.pos < b.pos_to
                     and b.kind <> 'new' and b.status in ('pending', 'processing'));

@@ -85,14 +85,15 @@ select p.kind, p.pipeline, p.source_id, p.chunk, low, least(low + %(size)s, p.po
 from parent p, generate_series(p.pos_from, p.pos_to - 1, %(size)s) low;
 
 -- name: fail_events
--- Events that are not what their batch is.
+-- Events that are not what their batch is; one that somebody discarded stays so.
 insert into penstock.event_states as x (chunk, pos, pipeline, status, attempts, code, reason)
 select e.chunk, e.pos, %(pipeline)s, %(status)s, %(attempts)s, e.code, e.reason
 from unnest(%(chunks)s::bigint[], %(places)s::int[], %(codes)s::text[], %(reasons)s::text[])
      e(chunk, pos, code, reason)
 on conflict (chunk, pos) do update
 set status = excluded.status, attempts = x.attempts + 1, code = excluded.code,
-    reason = excluded.reason, changed_at = clock_timestamp();
+    reason = excluded.reason, changed_at = clock_timestamp()
+where x.status <> 'discarded';
 
 -- name: heal_events
 -- Events that failed before, and are worked on again now.

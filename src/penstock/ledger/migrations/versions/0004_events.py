@@ -202,7 +202,8 @@ _STATEMENTS = [
      and b.kind = 'new' and b.status <> 'split'
     left join penstock.event_states x on x.chunk = e.chunk and x.pos = e.pos
     """,
-    # Each source: what was received is repeated, waiting, in the target, dropped, failed or dead.
+    # Each source: what was received is repeated, waiting, in the target, dropped, failed or dead,
+    # as of now: what was worked on again is what it became, what was discarded is dropped.
     """
     create view penstock.event_balance as
     with staged as (
@@ -214,18 +215,25 @@ _STATEMENTS = [
                sum(pos_to - pos_from) filter (where status in ('pending', 'processing')) as waiting,
                sum(pos_to - pos_from) filter (where status = 'succeeded') as done,
                sum(pos_to - pos_from) filter (where status = 'dead') as dead,
-               sum(dropped) filter (where status = 'succeeded') as dropped,
-               sum(failed) filter (where status = 'succeeded') as failed
-        from penstock.batches where kind = 'new' and status <> 'split' group by source_id)
+               sum(dropped) filter (where status = 'succeeded') as dropped
+        from penstock.batches where kind = 'new' and status <> 'split' group by source_id),
+    excepted as (
+        select c.source_id, count(*) filter (where x.status = 'failed') as failed,
+               count(*) filter (where x.status = 'dead') as dead,
+               count(*) filter (where x.status = 'discarded') as discarded
+        from penstock.event_states x join penstock.chunks c using (chunk)
+        where x.status <> 'succeeded' group by c.source_id)
     select s.pipeline, s.source, coalesce(g.received, 0) as received,
            coalesce(g.repeated, 0) as repeated, coalesce(w.waiting, 0) as waiting,
-           coalesce(w.done, 0) - coalesce(w.dropped, 0) - coalesce(w.failed, 0) as loaded,
-           coalesce(w.dropped, 0) as dropped, coalesce(w.failed, 0) as failed,
-           coalesce(w.dead, 0) as dead,
+           coalesce(w.done, 0) + coalesce(w.dead, 0) - coalesce(w.dropped, 0)
+             - coalesce(x.failed, 0) - coalesce(x.dead, 0) - coalesce(x.discarded, 0) as loaded,
+           coalesce(w.dropped, 0) + coalesce(x.discarded, 0) as dropped,
+           coalesce(x.failed, 0) as failed, coalesce(x.dead, 0) as dead,
            coalesce(g.staged, 0) = coalesce(w.waiting, 0) + coalesce(w.done, 0)
              + coalesce(w.dead, 0) as balanced
     from penstock.sources s
     left join staged g using (source_id) left join worked w using (source_id)
+    left join excepted x using (source_id)
     """,
 ]
 
