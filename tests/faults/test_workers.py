@@ -318,3 +318,27 @@ def test_two_workers_share_the_work_and_none_is_done_twice(shop: Shop, tmp_path:
     check(shop, offered)
     workers = shop.rows("select count(distinct worker) from penstock.batches")
     assert workers == [(2,)]
+
+
+def test_workers_end_with_their_parent_and_let_go_at_once(shop: Shop, tmp_path: Path) -> None:
+    """`penstock work` is killed by signal 9 while its worker is in the middle of a batch."""
+    (tmp_path / "pipelines").mkdir()
+    (tmp_path / "config.py").write_text(CONFIG.format(url=shop.url), "utf-8")
+    slow = POISON.replace("os._exit(139)", "open('begun', 'w').close(); time.sleep(600)")
+    slow = slow.replace("import os", "import time")
+    (tmp_path / "pipelines" / "shop.py").write_text(slow, "utf-8")
+    offered = events(0, 10)
+    offered[3]["kind"] = "poison"
+    shop.stage(*offered)
+    program = str(Path(sys.executable).with_name("penstock"))
+    parent = subprocess.Popen([program, "work", "shop"], cwd=tmp_path, stderr=subprocess.DEVNULL)
+    until((tmp_path / "begun").exists, "the worker is in the middle of it")
+    assert shop.rows("select status from penstock.batches") == [("processing",)]
+    parent.kill()
+    parent.wait()
+    over = "select lease_until <= clock_timestamp() from penstock.batches"
+    until(lambda: shop.rows(over) == [(True,)], "its worker has let go")
+    for one in offered:
+        one["kind"] = "view"
+    drain(PIPELINE, shop.url)
+    assert held(shop) == expected(offered)

@@ -11,13 +11,20 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import psycopg
+
 from penstock.errors import PenstockError
+from penstock.events import queue
 from penstock.events.project import open_project
 from penstock.events.worker import Worked, Worker
+from penstock.postgres.connection import connect
 
 
 def main() -> int:
@@ -29,13 +36,16 @@ def main() -> int:
     if not line:
         return 1
     order: dict[str, Any] = json.loads(line)
-    threading.Thread(target=_watch, daemon=True).start()
+    gone: list[Callable[[], None]] = []
+    threading.Thread(target=_watch, args=(gone,), daemon=True).start()
     try:
         opened = open_project(Path(order["folder"]), order["env"])
         pipeline = opened.pipeline(order["pipeline"])
+        dsn = opened.dsn(pipeline)
+        gone.append(partial(_let_go, dsn, pipeline.name, order["worker"]))
         worker = Worker(
             pipeline,
-            opened.dsn(pipeline),
+            dsn,
             name=order["worker"],
             stop=stop,
             on_batch=_tell,
@@ -55,11 +65,23 @@ def _say(what: dict[str, Any]) -> None:
     print(json.dumps(what), flush=True)  # noqa: T201  this is how it talks to its parent
 
 
-def _watch() -> None:
-    """End with the parent: nobody would notice what becomes of the worker."""
+def _watch(gone: Sequence[Callable[[], None]]) -> None:
+    """End with the parent: nobody would notice what becomes of the worker.
+
+    Args:
+        gone: What is done before, as soon as it is known how.
+    """
     while os.read(sys.stdin.fileno(), 1):
         pass
+    for one in gone:
+        one()
     os._exit(1)
+
+
+def _let_go(dsn: str, pipeline: str, worker: str) -> None:
+    """What this worker had claimed is free at once: it ends now, and commits no more."""
+    with suppress(PenstockError, psycopg.Error), connect(dsn) as connection:
+        queue.let_go(connection, pipeline, worker)
 
 
 if __name__ == "__main__":
