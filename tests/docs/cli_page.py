@@ -58,6 +58,7 @@ def _place(name: str) -> int:
         "work",
         "replay",
         "events",
+        "archive",
         "doctor",
         "migrate",
         "roles",

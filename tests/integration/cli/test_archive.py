@@ -1,0 +1,67 @@
+"""`penstock archive` and what depends on it, as processes, in a project with a folder for it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.fixtures.postgres import Database
+from tests.integration.cli.program import penstock
+from tests.integration.events.conftest import EVENTS
+
+PIPELINES = """
+from penstock.events.pipeline import Pipeline
+from penstock.events.sources import FileSource
+
+def row(event):
+    return {"event_id": event["id"], "kind": event["kind"], "occurred_at": event["at"]}
+
+shop = Pipeline(
+    name="shop", target="events", key="event_id", time="occurred_at", transform=row,
+    sources=[FileSource(files="in/*.ndjson")], archive="./kept", days=2,
+)
+bare = Pipeline(name="bare", target="events", key="event_id", transform=row)
+"""
+LINES = [
+    {"id": f"e{number}", "kind": "view", "at": "2026-01-05T10:00:00Z", "user": {"id": number % 2}}
+    for number in range(4)
+]
+
+
+@pytest.fixture
+def project(database: Database, tmp_path: Path) -> Path:
+    """A project whose events were taken and worked on."""
+    with database.connect() as connection:
+        connection.execute(EVENTS)
+    env = {"dev": {"warehouse": {"kind": "postgres", "url": database.url}}}
+    (tmp_path / "config.py").write_text(f"env = {env!r}\n")
+    for name in ("pipelines", "in"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "pipelines/shop.py").write_text(PIPELINES)
+    (tmp_path / "in/a.ndjson").write_text("\n".join(map(json.dumps, LINES)))
+    assert penstock(tmp_path, "ingest", "shop").returncode == 0
+    assert penstock(tmp_path, "work", "shop", "--once").returncode == 0
+    return tmp_path
+
+
+def test_the_archive_is_written_and_verified(project: Path) -> None:
+    done = penstock(project, "archive", "write", "shop")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.splitlines()[1] == "0 events archived in 0 files; 4 in staging only"
+    done = penstock(project, "archive", "write", "shop", "--now", "--json")
+    assert json.loads(done.stdout) == {"pipeline": "shop", "files": 1, "events": 4, "waiting": 0}
+    done = penstock(project, "archive", "verify", "shop", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {
+        "pipeline": "shop", "files": 1, "events": 4, "waiting": 0, "problems": [],
+    }  # fmt: skip
+    (file,) = (project / "kept").rglob("*.zst")
+    file.unlink()
+    done = penstock(project, "archive", "verify", "shop")
+    assert done.returncode == 1
+    assert f"{file.relative_to(project / 'kept')}: is missing" in done.stderr
+    done = penstock(project, "archive", "write", "bare")
+    assert done.returncode == 2
+    assert "bare has no archive" in done.stderr
