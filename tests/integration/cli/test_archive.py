@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.fixtures.postgres import Database
-from tests.integration.cli.program import penstock
+from tests.integration.cli.program import counted, penstock
 from tests.integration.events.conftest import EVENTS
 
 PIPELINES = """
@@ -65,3 +65,26 @@ def test_the_archive_is_written_and_verified(project: Path) -> None:
     done = penstock(project, "archive", "write", "bare")
     assert done.returncode == 2
     assert "bare has no archive" in done.stderr
+
+
+def test_old_days_are_purged_when_they_are_archived(project: Path, database: Database) -> None:
+    with database.connect() as connection:
+        connection.execute(
+            "select penstock.restore_event_day((now() at time zone 'UTC')::date - 5);"
+            "update penstock.chunks set received_at = received_at - interval '5 days';"
+            "update penstock.batches set received_at = received_at - interval '5 days';"
+            "update penstock.events set received_at = received_at - interval '5 days'"
+        )
+    done = penstock(project, "events", "purge")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.splitlines()[1] == "0 of 1 days dropped, with 0 events."
+    assert "shop/files: 4 events are not archived (penstock archive write shop)" in done.stderr
+    assert penstock(project, "archive", "write", "shop").returncode == 0
+    done = penstock(project, "events", "purge", "--older-than", "5")
+    assert "0 of 1 days dropped" in done.stderr
+    done = penstock(project, "events", "purge", "--pipeline", "shop", "--json")
+    assert done.returncode == 0, done.stderr
+    (day,) = json.loads(done.stdout)["days"]
+    assert (day["events"], day["dropped"], day["held"]) == (4, True, [])
+    assert counted(database, "penstock.events") == 0
+    assert penstock(project, "archive", "verify", "shop").returncode == 0
