@@ -17,6 +17,8 @@ import zstandard
 from penstock.events import archive
 from penstock.events.archive import write_archive
 from penstock.events.pipeline import Pipeline
+from penstock.events.replay import Span
+from penstock.events.restoring import restore
 from penstock.events.verifying import verify_archive
 from tests.fixtures.postgres import Database
 from tests.integration.events.conftest import Shop, event
@@ -29,6 +31,8 @@ from pathlib import Path
 from penstock.events import archive
 from penstock.events.archive import write_archive
 from penstock.events.pipeline import Pipeline
+from penstock.events.replay import Span
+from penstock.events.restoring import restore
 
 archive.FILE_EVENTS = 100
 said = json.loads(sys.argv[1])
@@ -41,8 +45,30 @@ def on_step(name):
         Path(said["marker"]).write_text(name)
         os.kill(os.getpid(), signal.SIGKILL)
 
-write_archive(said["url"], pipeline, {}, Path(said["folder"]), now=True, on_step=on_step)
+folder = Path(said["folder"])
+if said["step"] in ("restored", "committed"):
+    restore(said["url"], pipeline, {}, folder, Span(), on_step=on_step)
+else:
+    write_archive(said["url"], pipeline, {}, folder, now=True, on_step=on_step)
 """
+STAGED = (
+    "select chunk, pos, source_id, delivery_id, received_at, raw from penstock.events order by 1, 2"
+)
+
+
+def killed(shop: Shop, folder: Path, step: tuple[str, int]) -> None:
+    """A process that is killed at a step."""
+    marker = folder / "marker"
+    order = {"url": shop.url, "folder": str(folder), "step": step[0], "times": step[1]}
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, json.dumps({**order, "marker": str(marker)})],
+        env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert marker.read_text() == step[0]
+
+
 #: Step and how often it came -> manifests that are there, and files that the ledger has by then.
 STEPS = {
     ("planned", 1): (0, 0),
@@ -67,15 +93,7 @@ def test_an_archive_killed_at_any_step_is_completed_without_repetition(
     shop = Shop(ledger_database)
     for begin in (0, 100):
         shop.stage(*(event(begin + number) for number in range(100)))
-    marker = tmp_path / "marker"
-    order = {"url": shop.url, "folder": str(tmp_path), "step": step[0], "times": step[1]}
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, json.dumps({**order, "marker": str(marker)})],
-        env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
-        capture_output=True, text=True, check=False, timeout=60,
-    )  # fmt: skip
-    assert done.returncode == -signal.SIGKILL, done.stderr
-    assert marker.read_text() == step[0]
+    killed(shop, tmp_path, step)
     manifests, noted = STEPS[step]
     assert len(list((tmp_path / "kept").rglob("*.json"))) == manifests
     files = "select count(*) from penstock.archive_files where archived_at is not null"
@@ -99,3 +117,38 @@ def test_an_archive_killed_at_any_step_is_completed_without_repetition(
     assert found == Counter(f"e{number}" for number in range(250))
     left = [one for one in (tmp_path / ".penstock").rglob("*") if one.suffix != ".lock"]
     assert left == [tmp_path / ".penstock/archive"]
+
+
+@pytest.mark.parametrize(
+    ("step", "back"),
+    [
+        (("restored", 1), 0),
+        (("committed", 1), 100),
+        (("restored", 2), 100),
+        (("committed", 2), 200),
+    ],
+)
+def test_what_comes_back_comes_back_once_wherever_it_is_killed(
+    ledger_database: Database,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    step: tuple[str, int],
+    back: int,
+) -> None:
+    shop = Shop(ledger_database)
+    for begin in (0, 100):
+        shop.stage(*(event(begin + number) for number in range(100)))
+    pipeline = Pipeline(name="shop", target="t", key="k", transform=dict, archive="./kept")
+    monkeypatch.setattr(archive, "FILE_EVENTS", 100)
+    write_archive(shop.url, pipeline, {}, tmp_path, now=True)
+    before, balance = shop.rows(STAGED), shop.balance()
+    shop.rows("update penstock.batches set status = 'succeeded'")
+    shop.rows("truncate penstock.events")  # as when their day is dropped
+    killed(shop, tmp_path, step)
+    assert shop.rows("select count(*) from penstock.events") == [(back,)]
+    waiting = "select sum(pos_to - pos_from) from penstock.batches where status = 'pending'"
+    assert shop.rows(waiting) == [(back or None,)]
+    assert restore(shop.url, pipeline, {}, tmp_path, Span()).events == 200 - back
+    assert shop.rows(STAGED) == before
+    assert shop.rows(waiting) == [(200,)]
+    assert [one[0] for one in balance.values()] == [one[0] for one in shop.balance().values()]

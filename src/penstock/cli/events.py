@@ -176,14 +176,17 @@ def purge(
     older_than: Annotated[
         int | None,
         typer.Option(
-            "--older-than", metavar="DAYS", min=1, show_default=False,
+            "--older-than",
+            metavar="DAYS",
+            min=1,
+            show_default=False,
             help="Default: what pipelines declare (days).",
         ),
     ] = None,
     env: Env = None,
     folder: Folder = Path(),
     as_json: AsJson = False,
-) -> None:  # fmt: skip
+) -> None:
     """Drop days of staging that were kept long enough, for all pipelines of a database.
 
     A day stays while events of it are not in the archive of their pipeline, wait for
@@ -209,11 +212,9 @@ def purge(
                 found += drop_days(dsn, own, only=pipeline, days=older_than)
     _show_days(found)
     if as_json:
-        days = [
-            {"day": one.day.isoformat(), "events": one.events, "dropped": one.dropped,
-             "held": one.held} for one in found
-        ]  # fmt: skip
-        answer.answer({"days": days})
+        from dataclasses import asdict
+
+        answer.answer({"days": [asdict(one) | {"day": one.day.isoformat()} for one in found]})
 
 
 def _chosen(

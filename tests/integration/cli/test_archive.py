@@ -88,3 +88,18 @@ def test_old_days_are_purged_when_they_are_archived(project: Path, database: Dat
     assert (day["events"], day["dropped"], day["held"]) == (4, True, [])
     assert counted(database, "penstock.events") == 0
     assert penstock(project, "archive", "verify", "shop").returncode == 0
+
+    done = penstock(project, "replay", "shop")
+    assert "4 events are not in staging any more: --from archive brings them back" in done.stderr
+    done = penstock(project, "replay", "shop", "--from", "archive", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {
+        "pipeline": "shop", "batches": 1, "restored": 4, "not_staged": 0,
+    }  # fmt: skip
+    assert "4 events came back from 1 file of the archive." in done.stderr
+    assert counted(database, "penstock.events") == 4
+    done = penstock(project, "work", "shop", "--once", "--json")
+    worked = json.loads(done.stdout)
+    assert (worked["events"], worked["loaded"], worked["failed"]) == (4, 0, 0)
+    for words in (("--from", "tape"), ("--from", "archive", "--dry-run")):
+        assert penstock(project, "replay", "shop", *words).returncode == 2

@@ -132,7 +132,8 @@ def test_what_was_only_of_use_for_the_work_goes_with_the_day(shop: Shop) -> None
     assert shop.rows("select kind, status from penstock.batches") == [("new", "succeeded")] * 2
     # That of the reject stays, with its run.
     assert shop.rows(
-        "select count(*), count(x) from penstock.loads l left join penstock.rejects x using (load_id)"
+        "select count(*), count(x) from penstock.loads l "
+        "left join penstock.rejects x using (load_id)"
     ) == [(1, 1)]
     assert shop.rows("select count(*) from penstock.runs where kind = 'work'") == [(1,)]
     with connect(shop.url) as connection:

@@ -116,3 +116,17 @@ order by c.chunk;
 -- name: restore_day
 -- The part of staging for a day that was dropped; by the owner's rights.
 select penstock.restore_event_day(%(day)s);
+
+-- name: lock_restore
+-- One process at a time brings events back.
+select pg_advisory_xact_lock(7021886120452169328);
+
+-- name: queue_chunks
+-- What came back is worked on; and a day with such a batch is not dropped.
+insert into penstock.batches (kind, pipeline, source_id, chunk, pos_from, pos_to, received_at)
+select 'replay', s.pipeline, c.source_id, c.chunk, low, least(low + %(size)s, c.staged),
+       c.received_at
+from penstock.chunks c join penstock.sources s using (source_id),
+     generate_series(0, c.staged - 1, %(size)s) low
+where c.chunk = any (%(chunks)s)
+order by c.chunk, low;

@@ -90,3 +90,14 @@ where s.pipeline = %(pipeline)s and c.staged > 0
   and exists (select from penstock.events e
               where e.chunk = c.chunk and e.received_at = c.received_at)
 order by c.chunk, low;
+
+-- name: not_staged
+-- Events that were received in a time, and are not in staging any more.
+select coalesce(sum(c.staged), 0)
+from penstock.chunks c join penstock.sources s using (source_id)
+where s.pipeline = %(pipeline)s and c.staged > 0
+  and (%(source)s::text is null or s.source = %(source)s)
+  and (%(since)s::timestamptz is null or c.received_at >= %(since)s)
+  and (%(until)s::timestamptz is null or c.received_at < %(until)s)
+  and not exists (select from penstock.events e
+                  where e.chunk = c.chunk and e.received_at = c.received_at);
