@@ -59,6 +59,7 @@ def _place(name: str) -> int:
         "replay",
         "events",
         "archive",
+        "forget",
         "doctor",
         "migrate",
         "roles",

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from penstock.cli import ingest, replays, work
+from penstock.cli import forget, ingest, replays, work
 from penstock.cli.archive import archive_app
 from penstock.cli.clear import CLEAR_EXAMPLES, clear
 from penstock.cli.events import events_app
@@ -75,6 +75,7 @@ app.command("work", cls=Command, epilog=work.EXAMPLES, rich_help_panel=EVENTS)(w
 app.command("replay", cls=Command, epilog=replays.EXAMPLES, rich_help_panel=EVENTS)(replays.replay)
 app.add_typer(events_app, name="events", rich_help_panel=EVENTS)
 app.add_typer(archive_app, name="archive", rich_help_panel=EVENTS)
+app.command("forget", cls=Command, epilog=forget.EXAMPLES, rich_help_panel=EVENTS)(forget.forget)
 rejects_app.command("replay", cls=Command, epilog=REPLAY_EXAMPLES)(replay)
 app.add_typer(rejects_app, name="rejects", rich_help_panel=BOOKS)
 app.add_typer(runs_app, name="runs", rich_help_panel=BOOKS)
