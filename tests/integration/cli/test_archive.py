@@ -103,3 +103,28 @@ def test_old_days_are_purged_when_they_are_archived(project: Path, database: Dat
     assert (worked["events"], worked["loaded"], worked["failed"]) == (4, 0, 0)
     for words in (("--from", "tape"), ("--from", "archive", "--dry-run")):
         assert penstock(project, "replay", "shop", *words).returncode == 2
+
+
+def test_a_person_is_forgotten_and_that_is_proved(project: Path, database: Database) -> None:
+    assert penstock(project, "archive", "write", "shop", "--now").returncode == 0
+    done = penstock(project, "forget", "shop", "--where", "user.id", "1", "--json")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.splitlines()[1:] == [
+        "removed: 2 events in staging, 2 in the archive, 0 rejects, 2 rows",
+        "left: 0 events in staging, 0 in the archive, 0 rejects, 0 rows",
+    ]
+    nothing = {"staged": 0, "archived": 0, "rejects": 0, "rows": 0}
+    assert json.loads(done.stdout) == {
+        "pipeline": "shop", "left": nothing, "unclear": [],
+        "removed": {"staged": 2, "archived": 2, "rejects": 0, "rows": 2},
+    }  # fmt: skip
+    assert counted(database, "events") == 2
+    assert penstock(project, "archive", "verify", "shop").returncode == 0
+
+    (project / "in/b.ndjson").write_text('{"user": {"id": 0}\n')  # cut off
+    assert penstock(project, "ingest", "shop").returncode == 0
+    done = penstock(project, "forget", "shop", "--where", "user.id", "0")
+    assert done.returncode == 1
+    assert "1 events are no JSON and hold the value" in done.stderr
+    assert counted(database, "events") == 0
+    assert penstock(project, "forget", "shop", "--where", "user..id", "0").returncode == 2
