@@ -12,7 +12,7 @@ from penstock.cli.connected import AsJson
 from penstock.cli.project import Env, Folder
 
 if TYPE_CHECKING:
-    from penstock.events.forgetting import Counts
+    from penstock.events.personal import Counts
 
 EXAMPLES = """
 [bold]Examples[/bold]

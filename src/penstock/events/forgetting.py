@@ -30,7 +30,7 @@ from penstock.events.archivefile import (
     read_lines,
     write_lines,
 )
-from penstock.events.personal import FORGOTTEN, Person
+from penstock.events.personal import FORGOTTEN, Counts, Forgotten, Person
 from penstock.events.pipeline import Pipeline
 from penstock.events.registry import key_texts
 from penstock.events.reserved import reserved
@@ -49,43 +49,6 @@ _FEW = 50
 _READ = 500
 _COUNTED = sql.SQL("select 1 from {target} t, unnest({values}) n({names}) where {same}")
 _DELETED = sql.SQL("delete from {target} t using unnest({values}) n({names}) where {same}")
-
-
-@dataclass(slots=True)
-class Counts:
-    """Where a person is.
-
-    Attributes:
-        staged: Events in staging.
-        archived: Events in the archive.
-        rejects: Refused rows.
-        rows: Rows of the target, by the keys that the transform makes of the events.
-    """
-
-    staged: int = 0
-    archived: int = 0
-    rejects: int = 0
-    rows: int = 0
-
-    @property
-    def any(self) -> bool:
-        """Whether they are anywhere."""
-        return bool(self.staged or self.archived or self.rejects or self.rows)
-
-
-@dataclass(slots=True)
-class Forgotten:
-    """What was removed, and what a search found afterwards.
-
-    Attributes:
-        removed: What was.
-        left: What is still there: something new came meanwhile; call it again.
-        unclear: Events that are no JSON, and hold the value: where, for somebody to look.
-    """
-
-    removed: Counts = field(default_factory=Counts)
-    left: Counts = field(default_factory=Counts)
-    unclear: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,12 @@
-"""Which events are about a person, and what stands in their place. Not for: removing them."""
+"""Which events are about a person, what stands in their place, and how many went.
+
+Not for: removing them (`forgetting`).
+"""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 #: What stands in the place of an event that was forgotten, so that all others keep theirs. It is
@@ -54,3 +57,40 @@ class Person:
         if isinstance(value, list):
             return any(self._at(one, path) for one in value)
         return not path and isinstance(value, str) and value == self.value
+
+
+@dataclass(slots=True)
+class Counts:
+    """Where a person is.
+
+    Attributes:
+        staged: Events in staging.
+        archived: Events in the archive.
+        rejects: Refused rows.
+        rows: Rows of the target, by the keys that the transform makes of the events.
+    """
+
+    staged: int = 0
+    archived: int = 0
+    rejects: int = 0
+    rows: int = 0
+
+    @property
+    def any(self) -> bool:
+        """Whether they are anywhere."""
+        return bool(self.staged or self.archived or self.rejects or self.rows)
+
+
+@dataclass(slots=True)
+class Forgotten:
+    """What was removed, and what a search found afterwards.
+
+    Attributes:
+        removed: What was.
+        left: What is still there: something new came meanwhile; call it again.
+        unclear: Events that are no JSON, and hold the value: where, for somebody to look.
+    """
+
+    removed: Counts = field(default_factory=Counts)
+    left: Counts = field(default_factory=Counts)
+    unclear: list[str] = field(default_factory=list)

@@ -14,8 +14,8 @@ import zstandard
 from penstock.errors import SourceError, TargetError
 from penstock.events import archive, forgetting
 from penstock.events.archive import write_archive
-from penstock.events.forgetting import Counts, Forgotten, forget
-from penstock.events.personal import Person
+from penstock.events.forgetting import forget
+from penstock.events.personal import Counts, Forgotten, Person
 from penstock.events.pipeline import Pipeline
 from penstock.events.replay import Span, enqueue
 from penstock.events.restoring import restore
