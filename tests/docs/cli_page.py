@@ -58,6 +58,8 @@ def _place(name: str) -> int:
         "work",
         "replay",
         "events",
+        "archive",
+        "forget",
         "doctor",
         "migrate",
         "roles",

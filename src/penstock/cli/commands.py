@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from penstock.cli import ingest, replays, work
+from penstock.cli import forget, ingest, replays, work
+from penstock.cli.archive import archive_app
 from penstock.cli.clear import CLEAR_EXAMPLES, clear
 from penstock.cli.events import events_app
 from penstock.cli.help import BOOKS, DATABASE, EVENTS, LOADING, PROJECT, Command, Group
@@ -73,6 +74,8 @@ app.command("serve", cls=Command, epilog=SERVE_EXAMPLES, rich_help_panel=EVENTS)
 app.command("work", cls=Command, epilog=work.EXAMPLES, rich_help_panel=EVENTS)(work.work)
 app.command("replay", cls=Command, epilog=replays.EXAMPLES, rich_help_panel=EVENTS)(replays.replay)
 app.add_typer(events_app, name="events", rich_help_panel=EVENTS)
+app.add_typer(archive_app, name="archive", rich_help_panel=EVENTS)
+app.command("forget", cls=Command, epilog=forget.EXAMPLES, rich_help_panel=EVENTS)(forget.forget)
 rejects_app.command("replay", cls=Command, epilog=REPLAY_EXAMPLES)(replay)
 app.add_typer(rejects_app, name="rejects", rich_help_panel=BOOKS)
 app.add_typer(runs_app, name="runs", rich_help_panel=BOOKS)

@@ -5,6 +5,7 @@ Not for: the work on them (`work`, `replay`).
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -14,12 +15,14 @@ from penstock.cli.answer import plain
 from penstock.cli.connected import AsJson, connected
 from penstock.cli.database import Dsn
 from penstock.cli.help import Command, Group
+from penstock.cli.project import Env, Folder
 from penstock.errors import UsageError
 
 if TYPE_CHECKING:
     import psycopg
 
     from penstock.events.letters import Letter, Reason, SourceBalance
+    from penstock.events.retention import Day
 
 events_app = typer.Typer(
     cls=Group, no_args_is_help=True, help="Events: where they are, and those that failed."
@@ -44,6 +47,14 @@ REQUEUE_EXAMPLES = """
 DISCARD_EXAMPLES = """
 [bold]Examples[/bold]
   penstock events discard 17/203 --note "a test of the partner's"
+"""
+PURGE_EXAMPLES = """
+[bold]Examples[/bold]
+  penstock events purge -e prod              days that every pipeline has kept long enough
+  penstock events purge --pipeline shop_events --older-than 7
+
+[bold]Exit status[/bold]
+  0  done, or nothing is old enough     1  the role may not; only the ledger's owner may
 """
 Pipeline = Annotated[
     str | None,
@@ -154,6 +165,58 @@ def discard(
         answer.answer({"target": where.label, "discarded": count})
 
 
+@events_app.command("purge", cls=Command, epilog=PURGE_EXAMPLES)
+def purge(
+    pipeline: Annotated[
+        str | None,
+        typer.Option(
+            "--pipeline", metavar="NAME", show_default=False, help="Only days with events of it."
+        ),
+    ] = None,
+    older_than: Annotated[
+        int | None,
+        typer.Option(
+            "--older-than",
+            metavar="DAYS",
+            min=1,
+            show_default=False,
+            help="Default: what pipelines declare (days).",
+        ),
+    ] = None,
+    env: Env = None,
+    folder: Folder = Path(),
+    as_json: AsJson = False,
+) -> None:
+    """Drop days of staging that were kept long enough, for all pipelines of a database.
+
+    A day stays while events of it are not in the archive of their pipeline, wait for
+    a worker, or have failed and are not discarded. Ids stay for ever, so that what
+    comes again is known.
+    """
+    from penstock.events.project import open_project, ready
+    from penstock.events.retention import purge as drop_days
+
+    with open_project(folder, env) as opened:
+        if pipeline is not None:
+            opened.pipeline(pipeline)
+        places: dict[str, tuple[str, list[str]]] = {}
+        for name, one in opened.pipelines.items():
+            where = opened.postgres(one).where()
+            places.setdefault(opened.dsn(one), (where, []))[1].append(name)
+        found = []
+        for dsn, (where, names) in places.items():
+            if pipeline is None or pipeline in names:
+                answer.say(where, "bold")
+                ready(dsn)
+                own = {name: opened.pipelines[name] for name in names}
+                found += drop_days(dsn, own, only=pipeline, days=older_than)
+    _show_days(found)
+    if as_json:
+        from dataclasses import asdict
+
+        answer.answer({"days": [asdict(one) | {"day": one.day.isoformat()} for one in found]})
+
+
 def _chosen(
     connection: psycopg.Connection[Any],
     named: list[str] | None,
@@ -215,6 +278,17 @@ def _show_letters(found: list[Letter]) -> None:
     for one in found:
         answer.say(f"{one.place}  {one.pipeline}/{one.source}  {one.status} ({one.code})", "bold")
         answer.say(f"  {one.reason}")
+
+
+def _show_days(found: list[Day]) -> None:
+    dropped = [one for one in found if one.dropped]
+    events = sum(one.events for one in dropped)
+    answer.say(f"{len(dropped):,} of {len(found):,} days dropped, with {events:,} events.")
+    for one in found:
+        if one.due and not one.dropped:
+            answer.say(f"{one.day} stays:", "yellow")
+            for said in one.held:
+                answer.say(f"  {said}", "yellow")
 
 
 def _show_event(one: dict[str, Any]) -> None:

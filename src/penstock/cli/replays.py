@@ -15,11 +15,13 @@ from penstock.errors import UsageError
 
 if TYPE_CHECKING:
     from penstock.events.replay import Change, Difference
+    from penstock.events.restoring import Restored
 
 EXAMPLES = """
 [bold]Examples[/bold]
   penstock replay shop_events --dry-run                  what it would change
   penstock replay shop_events --since 2026-11-01 --source partner
+  penstock replay shop_events --from archive --until 2026-03-01    what left staging too
   penstock replay shop_events && penstock work shop_events --processes 4 --once
 
 [bold]Exit status[/bold]
@@ -41,6 +43,12 @@ def replay(
         str | None,
         typer.Option("--source", metavar="NAME", show_default=False, help="Of this source only."),
     ] = None,
+    start: Annotated[
+        str,
+        typer.Option(
+            "--from", metavar="staging|archive", help="archive: bring back what left staging."
+        ),
+    ] = "staging",
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what it would change; change nothing.")
     ] = False,
@@ -51,14 +59,20 @@ def replay(
     """Put what was received through today's transform once more.
 
     The events are queued for the workers (penstock work). Rows that come out as
-    the target has them are not touched; newer versions stay.
+    the target has them are not touched; newer versions stay. What comes back from
+    the archive leaves staging again by the next penstock events purge.
     """
     from penstock.events import replay as replays
     from penstock.events.project import open_project, ready
     from penstock.events.replay import Span
+    from penstock.events.restoring import Restored, restore
     from penstock.events.worker import loading_engine
     from penstock.postgres.connection import connect
 
+    if start not in ("staging", "archive"):
+        raise UsageError(f'--from: "{start}" is neither staging nor archive')
+    if dry_run and start == "archive":
+        raise UsageError("--dry-run looks at what is in staging: leave out --from archive")
     with open_project(folder, env) as opened:
         found = opened.pipeline(pipeline)
         if source is not None:
@@ -69,10 +83,20 @@ def replay(
         with connect(dsn) as control:
             if not dry_run:
                 batches = replays.enqueue(control, found, span)
-                wait = "1 batch waits" if batches == 1 else f"{batches:,} batches wait"
-                answer.say(f"{found.name}: {wait} for workers (penstock work).")
+                restored = Restored()
+                if start == "archive":
+                    restored = restore(dsn, found, opened.connectors, opened.env.folder, span)
+                left = replays.not_staged(control, found, span)
+                _show_queued(found.name, batches, restored, left, start)
                 if as_json:
-                    answer.answer({"pipeline": found.name, "batches": batches})
+                    answer.answer(
+                        {
+                            "pipeline": found.name,
+                            "batches": batches + restored.batches,
+                            "restored": restored.events,
+                            "not_staged": left,
+                        }
+                    )
                 return
             with loading_engine(dsn) as engine:
                 would = replays.difference(control, engine, found, span)
@@ -95,6 +119,18 @@ def _moment(text: str | None) -> datetime | None:
             "offset is given)"
         ) from None
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+
+
+def _show_queued(name: str, batches: int, restored: Restored, left: int, start: str) -> None:
+    if restored.events:
+        files = "1 file" if restored.files == 1 else f"{restored.files:,} files"
+        answer.say(f"{restored.events:,} events came back from {files} of the archive.")
+    batches += restored.batches
+    wait = "1 batch waits" if batches == 1 else f"{batches:,} batches wait"
+    answer.say(f"{name}: {wait} for workers (penstock work).")
+    if left:
+        advice = "--from archive brings them back" if start == "staging" else "nor in the archive"
+        answer.say(f"{left:,} events are not in staging any more: {advice}.", "yellow")
 
 
 def _show(would: Difference) -> None:

@@ -90,12 +90,14 @@ class Sftp(Place):
         self._run(receive, name)
 
     def send(self, local: Path, name: str) -> None:
-        """Write it as `.NAME.part`, then rename it; one of that name is replaced."""
+        """Write it as `.NAME.part`, then rename it; folders are made, one of that name replaced."""
         folder, base = posixpath.split(name)
         part = posixpath.join(folder, f".{base}.part")
 
         async def send() -> None:
             client = await self._session.ready()
+            if folder and not await client.isdir(_bytes(folder)):
+                await client.makedirs(_bytes(folder), exist_ok=True)
             await client.put(str(local), _bytes(part))
             try:
                 await client.posix_rename(_bytes(part), _bytes(name))

@@ -8,10 +8,8 @@ Not for: files of flows, which are kept (`flow.fetching`).
 
 from __future__ import annotations
 
-import fcntl
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,9 +20,10 @@ import psycopg
 from penstock.connectors.files import Files
 from penstock.connectors.places import Place, RemoteFile, local_name, shown
 from penstock.connectors.protocol import Connector
-from penstock.errors import ConnectorError, PenstockError, SourceError, TryAgain, UsageError
+from penstock.errors import ConnectorError, PenstockError, SourceError, UsageError
 from penstock.events.pipeline import Pipeline
 from penstock.events.raws import must_be_read_first, raws_of
+from penstock.events.reserved import reserved
 from penstock.events.sources import FileSource, name_of
 from penstock.events.staging import identified, source_id, stage
 from penstock.events.taken import OnStep, Taken, unobserved
@@ -40,10 +39,6 @@ ARRIVING = Path(".penstock/arriving")
 #: A file of a folder that was last changed so many times `stable_seconds` ago is complete at once;
 #: not just once, as the clock of a mounted folder may be another.
 _LONG_AGO = 10
-
-
-class Busy(TryAgain):
-    """Another process of this machine takes the files of this source now."""
 
 
 class _Overtaken(Exception):
@@ -97,7 +92,10 @@ def take_files(
     place, pattern = place_of(source, connectors, root)
     options = _options(pipeline, source)
     with (
-        _arriving(root / ARRIVING / f"{pipeline.name}.{local_name(name)}", name) as folder,
+        reserved(
+            root / ARRIVING / f"{pipeline.name}.{local_name(name)}",
+            f"the files of {name} are being taken by another process",
+        ) as folder,
         connect(dsn) as connection,
     ):
         number = source_id(connection, pipeline.name, name)
@@ -268,21 +266,3 @@ def _options(pipeline: Pipeline, source: FileSource) -> LoadOptions:
     except PenstockError as error:
         where = f"Pipeline {pipeline.name}, source {name_of(source)}: options"
         raise UsageError(f"{where}: {error.message}") from None
-
-
-@contextmanager
-def _arriving(folder: Path, name: str) -> Iterator[Path]:
-    """An empty folder that no other process of this machine has meanwhile."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with folder.with_name(f"{folder.name}.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise Busy(f"the files of {name} are being taken by another process") from None
-        shutil.rmtree(folder)  # what an intake left that was stopped
-        inside = folder / "files"
-        inside.mkdir(parents=True)
-        try:
-            yield inside
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 import psycopg
 
 from penstock.errors import ConnectorError, UsageError
-from penstock.events.drops import Busy, take_files
+from penstock.events.drops import take_files
 from penstock.events.pipeline import Pipeline
 from penstock.events.polling import take_pages
 from penstock.events.project import Opened, ready
+from penstock.events.reserved import Busy
 from penstock.events.sources import FileSource, HttpSource, WebhookSource, name_of
 from penstock.events.staging import provide_days
 from penstock.events.taken import Taken

@@ -47,6 +47,8 @@ class Pipeline:
         attempts: How often an event may end the process that works on it before it is dead.
         batch: Events that are worked on at once.
         days: How long raw events are kept in staging; None: for ever.
+        archive: Where raw events are kept for ever: the key in `env` of a place (`files`,
+            `objects`, `sftp`), or a folder, written with a `/`: `./archive`. None: nowhere.
         connector: The key in `env` of the database; None: the project's ledger.
         options: Further options of the load, as for `load_table`: `orphans`, `columns` ...
 
@@ -66,6 +68,7 @@ class Pipeline:
     attempts: int = 5
     batch: int = 50_000
     days: int | None = 30
+    archive: str | None = None
     connector: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
 

@@ -267,16 +267,18 @@ def _write_failures(
     if not failures:
         return
     places = _places(batches)
+    # Two batches may hold one event: it was replayed twice, or replayed and requeued.
+    failed = {places[event][1:]: why for event, why in failures.items()}
     connection.execute(
         _SQL["fail_events"],
         {
             "pipeline": pipeline.name,
             "status": status,
             "attempts": max(one.attempts for one in batches),
-            "chunks": [places[event][1] for event in failures],
-            "places": [places[event][2] for event in failures],
-            "codes": [one.code for one in failures.values()],
-            "reasons": [one.reason[:4000].replace("\0", "") for one in failures.values()],
+            "chunks": [chunk for chunk, _ in failed],
+            "places": [pos for _, pos in failed],
+            "codes": [one.code for one in failed.values()],
+            "reasons": [one.reason[:4000].replace("\0", "") for one in failed.values()],
         },
     )
 

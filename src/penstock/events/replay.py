@@ -1,6 +1,6 @@
 """What was received once more through today's transform; or what that would change.
 
-Not for: single events that failed (`letters`).
+Not for: single events that failed (`letters`), nor what left staging (`restoring`).
 """
 
 from __future__ import annotations
@@ -101,6 +101,13 @@ def enqueue(connection: psycopg.Connection[Any], pipeline: Pipeline, span: Span)
     count = connection.execute(_SQL["replay"], _of(pipeline, span)).rowcount
     connection.execute("select pg_notify(%s, %s)", [CHANNEL, pipeline.name])
     return count
+
+
+def not_staged(connection: psycopg.Connection[Any], pipeline: Pipeline, span: Span) -> int:
+    """How many events of a span are not in staging any more: a replay leaves them out."""
+    row = connection.execute(_SQL["not_staged"], _of(pipeline, span)).fetchone()
+    assert row is not None  # noqa: S101  an aggregate gives one row
+    return int(row[0])
 
 
 def difference(

@@ -16,6 +16,7 @@ from typing import Any
 import polars as pl
 
 from penstock.errors import PenstockError
+from penstock.events.personal import FORGOTTEN
 from penstock.events.pipeline import FrameTransform, Pipeline, Transform
 from penstock.events.queue import Failure
 from penstock.events.rows import CannotBeText, rows_frame, text_row
@@ -53,12 +54,18 @@ def transformed(pipeline: Pipeline, raws: Sequence[bytes], origins: pl.DataFrame
 
     Args:
         pipeline: Its transform.
-        raws: The events.
+        raws: The events; one that was forgotten gives no row.
         origins: Of each `source` (String) and `received_at` (Datetime, UTC).
 
     Raises:
         TransformBroken: It fails for each of many events, or gives what is no frame of rows.
     """
+    if FORGOTTEN in raws:
+        left = [number for number, raw in enumerate(raws) if raw != FORGOTTEN]
+        made = transformed(pipeline, [raws[number] for number in left], origins[left])
+        events = pl.Series(ROW, left, dtype=pl.Int64).gather(made.frame[ROW])
+        failures = {left[number]: why for number, why in made.failures.items()}
+        return Made(made.frame.with_columns(events), failures)
     if pipeline.frame is not None:
         return _by_frame(pipeline.frame, raws, origins)
     assert pipeline.transform is not None  # noqa: S101  the declaration has one of them

@@ -43,6 +43,9 @@ WORKER_RIGHTS: Mapping[str, tuple[str, ...]] = {
     "event_states": _WRITTEN,
     "event_targets": ("SELECT", "INSERT"),
     "event_keys": _WRITTEN,
+    "archive_files": _WRITTEN,
+    "archived": ("SELECT", "INSERT"),
+    "events": ("SELECT", "INSERT"),  # what comes back from the archive
 }
 #: What the intake of events may do, and nothing else: it adds to staging.
 INGEST_RIGHTS: Mapping[str, tuple[str, ...]] = {
@@ -116,6 +119,7 @@ def statements(connection: psycopg.Connection[Any], roles: Roles) -> list[sql.Co
         *(one for name in roles.readers for one in _granted(name, names, {})),
         *(one for name in roles.workers for one in _granted(name, names, WORKER_RIGHTS)),
         *(one for name in roles.workers for one in _staging(name)),
+        *(one for name in roles.workers for one in _restoring(name)),
         *(one for name in roles.ingesters for one in _granted(name, staging, INGEST_RIGHTS)),
         *(one for name in roles.ingesters for one in _staging(name)),
     ]
@@ -198,6 +202,12 @@ def _staging(role: str) -> Iterator[sql.Composed]:
     to = sql.Identifier(role)
     yield sql.SQL("grant usage on sequence penstock.chunks_chunk_seq to {}").format(to)
     yield sql.SQL("grant execute on function penstock.provide_event_days(int) to {}").format(to)
+
+
+def _restoring(role: str) -> Iterator[sql.Composed]:
+    """Days that were dropped, for what comes back from the archive."""
+    to = sql.Identifier(role)
+    yield sql.SQL("grant execute on function penstock.restore_event_day(date) to {}").format(to)
 
 
 def _granted(

@@ -183,3 +183,13 @@ def test_a_replay_is_of_a_source_and_a_time(shop: Shop) -> None:
     worked = drain(pipeline(), shop.url)
     assert (worked.events, worked.loaded) == (5, 0)
     assert shop.balance() == {"files": (1, 0, 0, 1, 0, 0, 0), "partner": (1, 0, 0, 1, 0, 0, 0)}
+
+
+def test_an_event_that_fails_can_be_replayed_twice_at_once(failed: Shop) -> None:
+    with connect(failed.url) as connection:
+        for _ in range(2):
+            assert replay.enqueue(connection, pipeline(), Span()) == 1
+    worked = drain(pipeline(strict), failed.url)
+    assert (worked.events, worked.failed, worked.troubles) == (8, 6, [])
+    with connect(failed.url) as connection:
+        assert places(letters.letters(connection)) == ["1/1", "1/2", "1/3"]

@@ -30,6 +30,8 @@ RIGHTS = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRI
 WRITTEN = {"SELECT", "INSERT", "UPDATE"}
 LOADER = {
     "alembic_version": {"SELECT"},
+    "archive_files": {"SELECT"},
+    "archived": {"SELECT"},
     "balance": {"SELECT"},
     "batches": {"SELECT"},
     "chunks": {"SELECT"},
@@ -59,10 +61,13 @@ LOADER = {
 USED = {"USAGE"}
 WORKER = {
     **LOADER,
+    "archive_files": WRITTEN,
+    "archived": {"SELECT", "INSERT"},
     "batches": WRITTEN,
     "event_states": WRITTEN,
     "event_keys": WRITTEN,
     "event_targets": {"SELECT", "INSERT"},
+    "events": {"SELECT", "INSERT"},
     "chunks_chunk_seq": USED,
 }
 ADDED = {"SELECT", "INSERT"}

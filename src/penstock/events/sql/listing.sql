@@ -62,12 +62,14 @@ from penstock.event_states x join penstock.chunks c using (chunk)
 join unnest(%(chunks)s::bigint[], %(places)s::int[]) n(chunk, pos)
   on n.chunk = x.chunk and n.pos = x.pos
 where x.status in ('failed', 'dead')
+  and exists (select from penstock.events e
+              where e.chunk = x.chunk and e.pos = x.pos and e.received_at = c.received_at)
   and not exists (select from penstock.batches b
                   where b.chunk = x.chunk and x.pos >= b.pos_from and x.pos < b.pos_to
                     and b.kind <> 'new' and b.status in ('pending', 'processing'));
 
 -- name: replay
--- What was received in a time, once more, in the order in which it came.
+-- What was received in a time and is in staging, once more, in the order in which it came.
 insert into penstock.batches (kind, pipeline, source_id, chunk, pos_from, pos_to, received_at)
 select 'replay', s.pipeline, c.source_id, c.chunk, low, least(low + %(size)s, c.staged),
        c.received_at
@@ -77,6 +79,8 @@ where s.pipeline = %(pipeline)s and c.staged > 0
   and (%(source)s::text is null or s.source = %(source)s)
   and (%(since)s::timestamptz is null or c.received_at >= %(since)s)
   and (%(until)s::timestamptz is null or c.received_at < %(until)s)
+  and exists (select from penstock.events e
+              where e.chunk = c.chunk and e.received_at = c.received_at)
 order by c.chunk, low;
 
 -- name: to_replay
@@ -89,4 +93,17 @@ where s.pipeline = %(pipeline)s and c.staged > 0
   and (%(source)s::text is null or s.source = %(source)s)
   and (%(since)s::timestamptz is null or c.received_at >= %(since)s)
   and (%(until)s::timestamptz is null or c.received_at < %(until)s)
+  and exists (select from penstock.events e
+              where e.chunk = c.chunk and e.received_at = c.received_at)
 order by c.chunk, low;
+
+-- name: not_staged
+-- Events that were received in a time, and are not in staging any more.
+select coalesce(sum(c.staged), 0)
+from penstock.chunks c join penstock.sources s using (source_id)
+where s.pipeline = %(pipeline)s and c.staged > 0
+  and (%(source)s::text is null or s.source = %(source)s)
+  and (%(since)s::timestamptz is null or c.received_at >= %(since)s)
+  and (%(until)s::timestamptz is null or c.received_at < %(until)s)
+  and not exists (select from penstock.events e
+                  where e.chunk = c.chunk and e.received_at = c.received_at);

@@ -145,6 +145,29 @@ _STATEMENTS = [
         primary key (source_id, name)
     )
     """,
+    # Files of the archive: `archived_at` is null until one was read back whole.
+    """
+    create table penstock.archive_files (
+        file text primary key,
+        source_id int not null references penstock.sources,
+        hour timestamptz not null,
+        part int not null,
+        events int not null,
+        sha256 bytea,
+        content_sha256 bytea,
+        archived_at timestamptz,
+        unique (source_id, hour, part)
+    )
+    """,
+    # Which file holds the events of a chunk; noted before it is written, so that the same name
+    # always has the same content.
+    """
+    create table penstock.archived (
+        chunk bigint primary key,
+        file text not null references penstock.archive_files
+    )
+    """,
+    "create index on penstock.archived (file)",
     # What is JSON that jsonb holds without loss, as far as PostgreSQL can say; else null.
     """
     create function penstock.payload(raw bytea) returns jsonb
@@ -186,6 +209,74 @@ _STATEMENTS = [
     end $$
     """,
     "revoke all on function penstock.provide_event_days(int) from public",
+    # A day that was dropped, for what comes back from the archive.
+    """
+    create function penstock.restore_event_day(day date) returns boolean
+    language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+    declare
+        name text := 'events_' || to_char(day, 'YYYYMMDD');
+    begin
+        if day > (now() at time zone 'UTC')::date then
+            raise exception '% has not come yet', day;
+        end if;
+        perform pg_advisory_xact_lock(7021886120452169326);
+        if exists (select from pg_class where relname = name
+                   and relnamespace = 'penstock'::regnamespace) then
+            return false;
+        end if;
+        execute format(
+            'create table penstock.%I partition of penstock.events for values from (%L) to (%L)',
+            name, day || ' 00:00+00', (day + 1) || ' 00:00+00');
+        return true;
+    end $$
+    """,
+    "revoke all on function penstock.restore_event_day(date) from public",
+    # A day of `events` that nobody needs there any more, with what was only of use for working on
+    # it. What says how many events there were stays: chunks, and batches of new events.
+    """
+    create function penstock.drop_event_day(day date) returns boolean
+    language plpgsql security definer set search_path = pg_catalog, pg_temp
+    set lock_timeout = '5s' as $$
+    declare
+        name text := 'events_' || to_char(day, 'YYYYMMDD');
+        since timestamptz := day::timestamp at time zone 'UTC';
+        until timestamptz := (day + 1)::timestamp at time zone 'UTC';
+    begin
+        if until > now() then
+            raise exception '% is not over', day;
+        end if;
+        if to_regclass('penstock.' || name) is null then
+            return false;
+        end if;
+        execute format('lock table penstock.%I in access exclusive mode', name);
+        if exists (select from penstock.batches
+                   where received_at >= since and received_at < until
+                     and status in ('pending', 'processing'))
+           or exists (select from penstock.event_states x join penstock.chunks c using (chunk)
+                      where c.received_at >= since and c.received_at < until
+                        and x.status in ('failed', 'dead')) then
+            raise exception 'events of % wait for a worker or for somebody', day;
+        end if;
+        execute format('drop table penstock.%I', name);
+        delete from penstock.batches
+        where received_at >= since and received_at < until and (kind <> 'new' or status = 'split');
+        delete from penstock.loads l using penstock.runs r
+        where r.run_id = l.run_id and r.kind = 'work' and l.finished_at < until
+          and not exists (select from penstock.rejects x where x.load_id = l.load_id)
+          and not exists (select from penstock.rejects x where x.last_load = l.load_id)
+          and not exists (select from penstock.rejects x where x.closed_by = l.load_id)
+          and not exists (select from penstock.files f where f.load_id = l.load_id);
+        delete from penstock.runs r
+        where r.kind = 'work' and r.finished_at < until and r.status <> 'running'
+          and not exists (select from penstock.loads l where l.run_id = r.run_id)
+          and not exists (select from penstock.jobs j where j.run_id = r.run_id)
+          and not exists (select from penstock.outbox o where o.run_id = r.run_id)
+          and not exists (select from penstock.fetched f where f.run_id = r.run_id)
+          and not exists (select from penstock.runs p where p.part_of = r.run_id);
+        return true;
+    end $$
+    """,
+    "revoke all on function penstock.drop_event_day(date) from public",
     """
     create view penstock.event_status as
     select s.pipeline, s.source, e.chunk, e.pos, e.delivery_id, e.received_at,
