@@ -90,7 +90,7 @@ def test_an_archive_killed_at_any_step_is_completed_without_repetition(
     monkeypatch: pytest.MonkeyPatch,
     step: tuple[str, int],
 ) -> None:
-    shop = Shop(ledger_database)
+    shop = Shop(ledger_database.url)
     for begin in (0, 100):
         shop.stage(*(event(begin + number) for number in range(100)))
     killed(shop, tmp_path, step)
@@ -135,7 +135,7 @@ def test_what_comes_back_comes_back_once_wherever_it_is_killed(
     step: tuple[str, int],
     back: int,
 ) -> None:
-    shop = Shop(ledger_database)
+    shop = Shop(ledger_database.url)
     for begin in (0, 100):
         shop.stage(*(event(begin + number) for number in range(100)))
     pipeline = Pipeline(name="shop", target="t", key="k", transform=dict, archive="./kept")

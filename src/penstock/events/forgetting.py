@@ -243,12 +243,14 @@ def _keys(looking: _Looking, events: list[_Event]) -> pl.DataFrame:
     parts = [pl.DataFrame(schema=dict.fromkeys(names, pl.String()))]
     for begin in range(0, len(events), _FEW):
         part = events[begin : begin + _FEW]
-        made = transformed(
-            looking.pipeline,
-            [one.raw for one in part],
-            [one.source for one in part],
-            [one.received_at for one in part],
+        origins = pl.DataFrame(
+            {
+                "source": [one.source for one in part],
+                "received_at": [one.received_at for one in part],
+            },
+            schema={"source": pl.String(), "received_at": pl.Datetime("us", "UTC")},
         )
+        made = transformed(looking.pipeline, [one.raw for one in part], origins)
         if set(names) <= set(made.frame.columns):
             parts.append(made.frame.select(pl.col(name).cast(pl.String) for name in names))
     return pl.concat(parts).drop_nulls().unique()

@@ -23,6 +23,7 @@ from penstock.events.verifying import verify_archive
 from penstock.events.worker import drain
 from penstock.ledger.roles import Roles, apply
 from penstock.postgres.connection import connect
+from tests.fixtures.postgres import Database
 from tests.integration.events.conftest import Shop, event, row_of
 
 PIPELINE = Pipeline(
@@ -183,10 +184,10 @@ def test_a_file_that_is_not_what_was_archived_is_not_made_so(known: Shop, tmp_pa
         forget(known.url, PIPELINE, {}, tmp_path, ANNA)
 
 
-def test_only_the_owner_may_forget(known: Shop, tmp_path: Path) -> None:
-    worker = known.database.role("worker")
+def test_only_the_owner_may_forget(known: Shop, ledger_database: Database, tmp_path: Path) -> None:
+    worker = ledger_database.role("worker")
     ((owner,),) = known.rows("select current_user::text")
-    with known.database.connect() as connection:
+    with ledger_database.connect() as connection:
         apply(connection, Roles(owner=owner, workers=(worker.name,)))
     with pytest.raises(TargetError, match=f'Forget as "{owner}"'):
         forget(worker.url, PIPELINE, {}, tmp_path, ANNA)

@@ -19,6 +19,7 @@ from penstock.events.verifying import verify_archive
 from penstock.events.worker import drain
 from penstock.ledger.roles import Roles, apply
 from penstock.postgres.connection import connect
+from tests.fixtures.postgres import Database
 from tests.integration.events.conftest import Shop, event, row_of
 from tests.integration.events.test_retention import aged
 
@@ -106,10 +107,12 @@ def test_of_a_damaged_file_nothing_comes_back(emptied: Shop, tmp_path: Path) -> 
         restore(emptied.url, PIPELINE, {}, tmp_path, Span())
 
 
-def test_a_worker_may_archive_and_bring_back(emptied: Shop, tmp_path: Path) -> None:
-    worker = emptied.database.role("worker")
+def test_a_worker_may_archive_and_bring_back(
+    emptied: Shop, ledger_database: Database, tmp_path: Path
+) -> None:
+    worker = ledger_database.role("worker")
     ((owner,),) = emptied.rows("select current_user::text")
-    with emptied.database.connect() as connection:
+    with ledger_database.connect() as connection:
         apply(connection, Roles(owner=owner, workers=(worker.name,)))
     emptied.stage(event(1))
     assert write_archive(worker.url, PIPELINE, {}, tmp_path, now=True).events == 1

@@ -18,6 +18,7 @@ from penstock.events.retention import Day
 from penstock.events.worker import drain
 from penstock.ledger.roles import Roles, apply
 from penstock.postgres.connection import connect
+from tests.fixtures.postgres import Database
 from tests.integration.events.conftest import Shop, event, row_of
 
 PIPELINE = Pipeline(
@@ -153,13 +154,13 @@ def test_the_day_itself_refuses_while_events_of_it_wait_or_it_is_not_over(shop: 
     assert staged(shop) == 1
 
 
-def test_only_who_may_drops_days(shop: Shop) -> None:
+def test_only_who_may_drops_days(shop: Shop, ledger_database: Database) -> None:
     shop.stage(event(1))
     drain(PIPELINE, shop.url)
     aged(shop, 9)
-    worker = shop.database.role("worker")
+    worker = ledger_database.role("worker")
     ((owner,),) = shop.rows("select current_user::text")
-    with shop.database.connect() as connection:
+    with ledger_database.connect() as connection:
         apply(connection, Roles(owner=owner, workers=(worker.name,)))
     with pytest.raises(TargetError, match=f'Purge as "{owner}"'):
         retention.purge(worker.url, {"shop": PIPELINE})
