@@ -141,7 +141,7 @@ def test_a_worker_killed_at_any_point_loses_and_doubles_nothing(
     check(shop, offered)
 
 
-@pytest.mark.parametrize("point", ["claimed", "load: check", "load: verify", "acknowledged"])
+@pytest.mark.parametrize("point", ["claimed", "load: copy", "load: verify", "acknowledged"])
 def test_a_paused_worker_is_taken_over_and_cannot_commit_when_it_wakes(
     shop: Shop, driver: Driver, tmp_path: Path, point: str
 ) -> None:
@@ -275,6 +275,17 @@ shop = Pipeline(name="shop", target="events", key="event_id", time="occurred_at"
 """
 
 
+#: Neither of two workers goes on before the other one has begun.
+TOGETHER = """
+import os, time
+from pathlib import Path
+
+Path(f"{os.getpid()}.begun").touch()
+while len(list(Path().glob("*.begun"))) < 2:
+    time.sleep(0.01)
+"""
+
+
 def test_an_event_that_ends_its_process_dies_alone(shop: Shop, tmp_path: Path) -> None:
     (tmp_path / "pipelines").mkdir()
     (tmp_path / "config.py").write_text(CONFIG.format(url=shop.url), "utf-8")
@@ -304,7 +315,7 @@ def test_two_workers_share_the_work_and_none_is_done_twice(shop: Shop, tmp_path:
     (tmp_path / "pipelines").mkdir()
     (tmp_path / "config.py").write_text(CONFIG.format(url=shop.url), "utf-8")
     (tmp_path / "pipelines" / "shop.py").write_text(
-        POISON.replace("attempts=2", "attempts=2, batch=30"), "utf-8"
+        TOGETHER + POISON.replace("attempts=2", "attempts=2, batch=30"), "utf-8"
     )
     offered: list[dict[str, Any]] = []
     for turn in range(40):

@@ -67,6 +67,11 @@ class Arranged:
     older: list[int]
     fresh: Fresh | None
 
+    @property
+    def all_new(self) -> bool:
+        """No key of them is known to be in the target."""
+        return self.fresh is not None and not self.fresh.keys["known"].any()
+
 
 class Arranger:
     """Arranges rows of one pipeline.

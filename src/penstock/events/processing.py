@@ -58,6 +58,10 @@ class _RefusedTheNewest(Exception):
         self.rows = rows
 
 
+class _NotNew(Exception):
+    """The target has rows under keys that the registry does not know: others write it too."""
+
+
 class Processor:
     """Works on batches of one pipeline.
 
@@ -129,10 +133,13 @@ class Processor:
             finish: Called with the psycopg connection and the outcome: the last write.
         """
         without: set[int] = set()
+        mode = ""
         for turn in range(1, _TRIES + 1):
             arranged = self._arranger.arranged(work, now_of(self._control), without)
             try:
-                return self._loaded(work, arranged, where, finish)
+                return self._loaded(work, arranged, where, finish, mode=mode)
+            except _NotNew:
+                mode = self.pipeline.mode
             except _RefusedTheNewest as found:
                 without |= set(found.rows)
             except Overtaken:
@@ -140,18 +147,31 @@ class Processor:
                     raise
         # Rows of one key are refused one after the other: the oldest of them are left out.
         arranged = self._arranger.arranged(work, now_of(self._control), without)
-        return self._loaded(work, arranged, where, finish, last=True)
+        return self._loaded(work, arranged, where, finish, mode=self.pipeline.mode, last=True)
 
     def _loaded(
-        self, work: Work, arranged: Arranged, where: Any, finish: Any, *, last: bool = False
+        self,
+        work: Work,
+        arranged: Arranged,
+        where: Any,
+        finish: Any,
+        *,
+        mode: str,
+        last: bool = False,
     ) -> Processed:
+        # Where every key is new nothing need be compared, which takes half of the time.
+        mode = mode or ("append" if arranged.all_new else self.pipeline.mode)
         first = dict(work.made.failures)
         outcome = Outcome(dict(first), work.made.dropped(len(work.raws)), arranged.older)
-        rows, refused = arranged.events.len(), set[int]()
+        rows, refused, written = arranged.events.len(), set[int](), 0
 
-        def on_refused(load_id: str, found: list[tuple[int, str, str]]) -> None:
+        def on_books(load_id: str, count: int, found: list[tuple[int, str, str]]) -> None:
+            nonlocal written
+            written = count
             refused.clear()
             outcome.load_id, outcome.failures = load_id, dict(first)
+            if mode != self.pipeline.mode and any(code == "23505" for _, code, _ in found):
+                raise _NotNew
             for number, code, reason in found:
                 if number <= rows:  # behind them are the events without a row
                     refused.add(number - 1)
@@ -163,27 +183,27 @@ class Processor:
                 gone = arranged.fresh.rows.gather(sorted(refused)).to_list()
                 if not last and (beaten := arranged.fresh.losers_of(gone)):
                     raise _RefusedTheNewest(beaten)
-                self._registry.write(connection, arranged.fresh, gone)
+                self._registry.write(connection, arranged.fresh, gone, changed=written > 0)
             finish(connection, outcome)
 
-        options = self._options(on_refused, along)
+        options = self._options(mode, on_books, along)
         pairs = [(self.pipeline.target, arranged.source)]
         result = run_load(where, pairs, options, self._run)[0]
         return Processed(outcome, len(work.raws), result)
 
-    def _options(self, on_refused: Any, along: Any) -> LoadOptions:
+    def _options(self, mode: str, on_books: Any, along: Any) -> LoadOptions:
         pipeline = self.pipeline
         own: dict[str, Any] = {}
-        if pipeline.mode != "append":
+        if mode != "append":
             own["key"] = load_key(pipeline, self.spec)
         names = {column.name for column in self.spec.columns}
         return options_from(
             **{"max_rejects": "all", **pipeline.options},
             **own,
-            mode=pipeline.mode,
+            mode=mode,
             carried=tuple(name for name in CARRIED if name in names),
             one_of_many=True,
-            on_refused=on_refused,
+            on_books=on_books,
             along=along,
         )
 

@@ -125,6 +125,8 @@ class Registry:
         connection: psycopg.Connection[Any],
         fresh: Fresh,
         refused: Collection[int],
+        *,
+        changed: bool,
     ) -> None:
         """Register what was loaded, and take away what stands under another time.
 
@@ -132,6 +134,9 @@ class Registry:
             connection: In the transaction of the load.
             fresh: As `look_up` gave it.
             refused: Numbers of rows that the load refused.
+
+            changed: False where the load has neither inserted nor updated a row: then nothing
+                could stand under two times, and no key need be held.
 
         Raises:
             Overtaken: A key is not as it was seen: roll back.
@@ -145,7 +150,8 @@ class Registry:
             pl.col("seen_version")
         )
         self._change(connection, known.filter(~same))
-        self._hold(connection, known.filter(same))
+        if changed:
+            self._hold(connection, known.filter(same))
         if self._by_time:
             moved = (
                 pl.col("held_at").ne_missing(pl.col("seen_held"))

@@ -236,9 +236,10 @@ class Unit:
 
     def _tell_along(self, own: Sequence[TableBooks]) -> None:
         """What the caller writes in the same transaction, last of all."""
-        if self._options.on_refused is not None:
+        if self._options.on_books is not None:
             for books in own:
-                self._options.on_refused(books.prepared.load_id, books.refused_rows())
+                written = books.filled.inserted + books.filled.updated
+                self._options.on_books(books.prepared.load_id, written, books.refused_rows())
         if self._options.along is not None:
             self._options.along(self._connection)
 

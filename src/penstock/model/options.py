@@ -253,9 +253,9 @@ class LoadOptions:
             with the data, or not at all. It may be called again where a load begins anew.
         carried: Columns that say when and by whom a row was written: they are written with it, and
             alone do not make it a changed one in `upsert`.
-        on_refused: Called before `along` with the load's id and the refused rows: the number of
-            each, from 1 in the order in which they were given, the code and the reason of its
-            first fault.
+        on_books: Called before `along` with the load's id, how many rows it inserted and updated,
+            and the refused rows: the number of each, from 1 in the order in which they were given,
+            the code and the reason of its first fault.
         one_of_many: True: one of the many batches of a pipeline. All of its rows may be refused,
             and the table's statistics are left to autovacuum.
     """
@@ -293,7 +293,7 @@ class LoadOptions:
     on_step: Callable[[str], None] | None = None
     along: Callable[[Any], None] | None = None
     carried: tuple[str, ...] = ()
-    on_refused: Callable[[str, list[tuple[int, str, str]]], None] | None = None
+    on_books: Callable[[str, int, list[tuple[int, str, str]]], None] | None = None
     one_of_many: bool = False
 
     def written(self, typed: Collection[str] = ()) -> dict[str, Any]:

@@ -152,6 +152,22 @@ def test_where_the_newest_is_refused_the_sound_one_before_it_is_loaded(shop: Sho
     assert (worked.events, worked.failed, worked.older) == (4, 2, 1)
 
 
+def test_rows_that_others_wrote_into_the_target_are_updated_and_not_doubled(shop: Shop) -> None:
+    """No key of the batch is registered, and one is in the target all the same."""
+    shop.rows(
+        "insert into events (event_id, kind, occurred_at, qty) "
+        "values ('e1', 'old', '2026-01-05T10:00:00Z', 0)"
+    )
+    shop.stage(event(1, qty=1), event(2, qty=2), event(3, qty="x"))
+    worked = work(shop)
+    assert (worked.loaded, worked.failed) == (2, 1)
+    assert shop.held() == [("e1", "view", 1), ("e2", "view", 2)]
+    done = (
+        "select mode, inserted, updated, quarantined from penstock.loads where status = 'succeeded'"
+    )
+    assert shop.rows(done) == [("upsert", 1, 1, 1)]
+
+
 def test_insert_new_leaves_what_is_there(shop: Shop) -> None:
     shop.stage(event(1, qty=1))
     work(shop, mode="insert_new")
