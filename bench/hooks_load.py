@@ -39,8 +39,14 @@ def requests(count: int, port: int) -> list[bytes]:
     return made
 
 
-async def post(port: int, every: list[bytes], connections: int, rate: float) -> list[float]:
-    """Post them; gives the seconds of each, from when it was due."""
+async def post(
+    port: int,
+    every: list[bytes],
+    connections: int,
+    rate: float,
+    accepted: dict[str, float] | None = None,
+) -> list[float]:
+    """Post them; gives the seconds of each, from when it was due; notes when each was accepted."""
     took: list[float] = []
     left = iter(enumerate(every))
     began = time.perf_counter()
@@ -57,7 +63,11 @@ async def post(port: int, every: list[bytes], connections: int, rate: float) -> 
                 raise RuntimeError(head.decode())
             size = int(head.lower().partition(b"content-length:")[2].split(b"\r\n", 1)[0])
             await reader.readexactly(size)
-            took.append(time.perf_counter() - due)
+            now = time.perf_counter()
+            took.append(now - due)
+            if accepted is not None:
+                name = request.partition(b"webhook-id: ")[2].split(b"\r\n", 1)[0]
+                accepted[name.decode()] = now
         writer.close()
 
     await asyncio.gather(*(one() for _ in range(connections)))

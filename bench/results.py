@@ -131,6 +131,7 @@ GOALS = (
     Goal("webhooks, 10,000 (2,000 a second)", 5.0, "events-hooks"),
     Goal("one INSERT a request / webhooks", 4.0, "events-hooks-hand", "events-hooks", least=True),
     Goal("webhooks at 500 a second, 99 of 100", 0.1, "events-hooks-late"),
+    Goal("accepted until visible at 200 a second, 99 of 100", 1.0, "events-visible"),
     Goal("20 rows", 1.0, "twenty"),
     Goal("`rejects list` of 1,000,000 rejects", 0.5, "rejects"),
     Goal("`penstock --help`", 0.3, "help"),
