@@ -43,8 +43,8 @@ keeps one: in an earlier run of the same day the load itself took 1.80 times a b
 
 Of events: what is done by hand keeps no raw bytes, no books, and nothing of a bad event. The
 pipeline writes four rows for each: what came, its two ids, and the target's. A replay compares each
-row with the target's, and so takes as long as a first load. One INSERT a request keeps up with the
-receiver where a commit costs next to nothing, as on this disk.
+row with the target's, and so takes longer than a first load, which finds every key to be new. One
+INSERT a request is quicker than the receiver where a commit costs next to nothing, as on this disk.
 """
 _SECTION = re.compile(r"(?m)^(?=## PostgreSQL )")
 _PACKAGES = ("penstock", "polars", "psycopg", "sqlalchemy", "pandas", "dlt", "pyarrow")
