@@ -39,6 +39,18 @@ def requests(count: int, port: int) -> list[bytes]:
     return made
 
 
+def answers(port: int) -> None:
+    """Wait until a receiver listens, at most 30 seconds."""
+    until = time.monotonic() + 30
+    while time.monotonic() < until:
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+            return
+        except OSError:
+            time.sleep(0.05)
+    raise RuntimeError(f"nothing listens at port {port}")
+
+
 async def post(
     port: int,
     every: list[bytes],
@@ -85,13 +97,7 @@ def main() -> int:
         command = [program, "serve", "--port", str(port)]
     server = subprocess.Popen(command, cwd=folder, stderr=subprocess.DEVNULL)
     try:
-        until = time.monotonic() + 30
-        while time.monotonic() < until:
-            try:
-                socket.create_connection(("127.0.0.1", port)).close()
-                break
-            except OSError:
-                time.sleep(0.05)
+        answers(port)
         every = requests(int(count), port)
         warm = requests(50, port)
         asyncio.run(post(port, warm, 5, 0))

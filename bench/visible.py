@@ -20,7 +20,7 @@ from pathlib import Path
 import psycopg
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from bench.hooks_load import post, requests
+from bench.hooks_load import answers, post, requests
 
 _LOOK = 0.02
 #: Events before those that are measured.
@@ -52,14 +52,9 @@ def main() -> int:
     over = threading.Event()
     watcher = threading.Thread(target=watch, args=(seen, count + _WARM, over))
     try:
-        until = time.monotonic() + 30
-        while time.monotonic() < until:
-            try:
-                socket.create_connection(("127.0.0.1", port)).close()
-                break
-            except OSError:
-                time.sleep(0.05)
+        answers(port)
         watcher.start()
+        until = time.monotonic() + 30
         asyncio.run(post(port, requests(_WARM, port), 5, 0))
         while len(seen) < _WARM and time.monotonic() < until:  # both are at work
             time.sleep(_LOOK)

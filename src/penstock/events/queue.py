@@ -239,15 +239,6 @@ def waiting(connection: psycopg.Connection[Any], pipeline: str) -> tuple[int, in
     return int(row[0]), int(row[1]), row[2]
 
 
-def place_of(batches: Sequence[Batch], event: int) -> tuple[int, int]:
-    """The chunk and position of an event, numbered as it was read."""
-    for one in batches:
-        if event < one.events:
-            return one.chunk, one.pos_from + event
-        event -= one.events
-    raise IndexError(event)
-
-
 def _places(batches: Sequence[Batch]) -> list[tuple[int, int, int]]:
     """Of each event: the number of its batch in the list, chunk and position."""
     return [

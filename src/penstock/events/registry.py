@@ -134,7 +134,6 @@ class Registry:
             connection: In the transaction of the load.
             fresh: As `look_up` gave it.
             refused: Numbers of rows that the load refused.
-
             changed: False where the load has neither inserted nor updated a row: then nothing
                 could stand under two times, and no key need be held.
 

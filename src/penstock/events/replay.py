@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     import sqlalchemy
 
 _SQL = queries("penstock.events.sql", "listing.sql")
+_REPLAY, _TO_REPLAY = (
+    sql.SQL(_SQL[name]).format(span=sql.SQL(_SQL["span"])) for name in ("replay", "to_replay")
+)
 #: Changed rows that are shown.
 _SAMPLES = 5
 
@@ -98,7 +101,7 @@ def enqueue(connection: psycopg.Connection[Any], pipeline: Pipeline, span: Span)
         pipeline: Whose events.
         span: Which of them.
     """
-    count = connection.execute(_SQL["replay"], _of(pipeline, span)).rowcount
+    count = connection.execute(_REPLAY, _of(pipeline, span)).rowcount
     connection.execute("select pg_notify(%s, %s)", [CHANNEL, pipeline.name])
     return count
 
@@ -127,7 +130,7 @@ def difference(
     total = Difference()
     run = RunRecord("replay", f"penstock replay {pipeline.name} --dry-run")
     processor = Processor(pipeline, control, engine, run)
-    for row in control.execute(_SQL["to_replay"], _of(pipeline, span)).fetchall():
+    for row in control.execute(_TO_REPLAY, _of(pipeline, span)).fetchall():
         with engine.connect() as connection:
             transaction = connection.begin()
             try:

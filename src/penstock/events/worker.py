@@ -19,6 +19,7 @@ from typing import Any
 import psycopg
 import sqlalchemy
 from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
 
 from penstock.errors import PenstockError, TryAgain
 from penstock.events import queue
@@ -174,6 +175,8 @@ class Worker:
 
         def keep() -> None:
             while not over.wait(_BEAT):
+                # Nothing is lost: the next beat may come through, and without one the batch is
+                # another worker's, so that this one's acknowledgement is refused.
                 with contextlib.suppress(Exception), connect(self._dsn) as connection:
                     queue.beat(connection, batches)
 
@@ -215,8 +218,18 @@ def loading_engine(dsn: str) -> Iterator[sqlalchemy.Engine]:
         dsn: As for `connect`.
     """
     conninfo = normalise(dsn)
+    more: dict[str, str] = {k: str(v) for k, v in conninfo_to_dict(conninfo).items() if v}
+    # Connections are opened as everywhere; the URL is for who opens another one like them, to ask
+    # whether a COMMIT came through. libpq takes hosts, sockets and ports among its parameters.
+    url = sqlalchemy.URL.create(
+        "postgresql+psycopg",
+        username=more.pop("user", None),
+        password=more.pop("password", None),
+        database=more.pop("dbname", None),
+        query=more,
+    )
     engine = sqlalchemy.create_engine(
-        "postgresql+psycopg://",
+        url,
         creator=lambda: psycopg.connect(conninfo, prepare_threshold=None),
         pool_size=1,
         max_overflow=1,

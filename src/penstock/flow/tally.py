@@ -123,7 +123,7 @@ class Tally:
         given = len(self._given)
         try:
             yield
-        except BaseException:
+        except BaseException:  # also Ctrl-C: the books are taken back, and the error goes on
             for part, length in zip(parts, lengths, strict=True):
                 del part[length:]
             self._malformed = malformed

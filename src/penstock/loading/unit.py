@@ -81,7 +81,8 @@ class Unit:
         try:
             return self._exported(_folded(self._attempts(), self._tables))
         except BaseException as error:
-            # The refused rows of a failed load are still needed when its transaction is gone.
+            # Also Ctrl-C: the refused rows of a failed load are still needed when its transaction
+            # is gone; then the error goes on.
             told = _as_ours(error)
             self._recorder.failed(told, self._books, self._tables)
             told = self._export_failed(told)

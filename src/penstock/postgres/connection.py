@@ -184,7 +184,9 @@ def _from_connection(connection: sqlalchemy.Connection, conninfo: str) -> Target
 def _url_of(where: sqlalchemy.Engine | sqlalchemy.Connection) -> str:
     url = where.engine.url.set(drivername="postgresql")
     query = {key: value for key, value in url.query.items() if key not in ("plugin",)}
-    return str(url.set(query=query).render_as_string(hide_password=False))
+    text = str(url.set(query=query).render_as_string(hide_password=False))
+    before, mark, after = text.partition("?")
+    return before + mark + after.replace("+", "%20")  # libpq takes a + as it is written
 
 
 def normalise(dsn: str) -> str:

@@ -7,11 +7,13 @@ from typing import Any
 
 import polars as pl
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from penstock.errors import UsageError
 from penstock.events.pipeline import Pipeline
 from penstock.events.sources import Identified
-from penstock.events.worker import Worked, drain
+from penstock.events.worker import Worked, drain, loading_engine
+from penstock.postgres.connection import target_of
 from tests.integration.events.conftest import Shop, event, row_of
 
 
@@ -257,3 +259,19 @@ def test_ids_without_versions_are_taken_once_whatever_comes_with_them(shop: Shop
     assert shop.stage(event(1, qty=2), of=of).repeated == 1
     work(shop)
     assert shop.held("event_id, qty") == [("e1", 1)]
+
+
+@pytest.mark.parametrize("keywords", [False, True])
+def test_who_asks_for_another_connection_gets_to_the_same_database(
+    shop: Shop, keywords: bool
+) -> None:
+    """Else nobody could say whether a COMMIT whose reply was lost came through."""
+    dsn = make_conninfo(shop.url, application_name="it's = odd?&") if keywords else shop.url
+    where = "select current_database(), inet_server_port(), current_user"
+    with loading_engine(dsn) as engine, target_of(engine) as target:
+        ours = target.connection.execute(where).fetchone()
+        with target.another() as other:
+            assert other.execute(where).fetchone() == ours
+            if keywords:
+                name = other.execute("show application_name").fetchone()
+                assert name == ("it's = odd?&",)

@@ -68,11 +68,10 @@ where x.status in ('failed', 'dead')
                   where b.chunk = x.chunk and x.pos >= b.pos_from and x.pos < b.pos_to
                     and b.kind <> 'new' and b.status in ('pending', 'processing'));
 
--- name: replay
--- What was received in a time and is in staging, once more, in the order in which it came.
-insert into penstock.batches (kind, pipeline, source_id, chunk, pos_from, pos_to, received_at)
-select 'replay', s.pipeline, c.source_id, c.chunk, low, least(low + %(size)s, c.staged),
-       c.received_at
+-- name: span
+-- What was received in a time and is in staging, in batches, in the order in which it came.
+select s.pipeline, c.source_id, s.source, c.chunk, low as pos_from,
+       least(low + %(size)s, c.staged) as pos_to, c.received_at
 from penstock.chunks c join penstock.sources s using (source_id),
      generate_series(0, c.staged - 1, %(size)s) low
 where s.pipeline = %(pipeline)s and c.staged > 0
@@ -81,21 +80,18 @@ where s.pipeline = %(pipeline)s and c.staged > 0
   and (%(until)s::timestamptz is null or c.received_at < %(until)s)
   and exists (select from penstock.events e
               where e.chunk = c.chunk and e.received_at = c.received_at)
-order by c.chunk, low;
+order by c.chunk, low
+
+-- name: replay
+-- All of a span, once more; the ids of its batches are in that order.
+insert into penstock.batches (kind, pipeline, source_id, chunk, pos_from, pos_to, received_at)
+select 'replay', pipeline, source_id, chunk, pos_from, pos_to, received_at from ({span}) one
+order by chunk, pos_from;
 
 -- name: to_replay
--- The same, without doing it.
-select 0::bigint, 0::bigint, 'replay', s.source, c.chunk, low,
-       least(low + %(size)s, c.staged), c.received_at, 1
-from penstock.chunks c join penstock.sources s using (source_id),
-     generate_series(0, c.staged - 1, %(size)s) low
-where s.pipeline = %(pipeline)s and c.staged > 0
-  and (%(source)s::text is null or s.source = %(source)s)
-  and (%(since)s::timestamptz is null or c.received_at >= %(since)s)
-  and (%(until)s::timestamptz is null or c.received_at < %(until)s)
-  and exists (select from penstock.events e
-              where e.chunk = c.chunk and e.received_at = c.received_at)
-order by c.chunk, low;
+-- The same, as claimed batches, without doing it.
+select 0::bigint, 0::bigint, 'replay', source, chunk, pos_from, pos_to, received_at, 1
+from ({span}) one order by chunk, pos_from;
 
 -- name: not_staged
 -- Events that were received in a time, and are not in staging any more.

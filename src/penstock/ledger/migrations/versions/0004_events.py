@@ -66,7 +66,7 @@ _STATEMENTS = [
         pos_to int not null,
         received_at timestamptz not null,
         status text not null default 'pending'
-            check (status in ('pending', 'processing', 'succeeded', 'split', 'dead', 'gone')),
+            check (status in ('pending', 'processing', 'succeeded', 'split', 'dead')),
         attempts int not null default 0,
         token bigint not null default 0,
         worker text,
