@@ -30,7 +30,6 @@ _KEYS = sql.Identifier("penstock", "event_keys")
 #: Between the columns of a key: U+001F, "information separator one".
 _BETWEEN = "\x1f"
 _LOSERS = {"number": pl.UInt32(), "winner": pl.UInt32()}
-_SEEN = {"key": pl.String(), "seen_held": pl.Datetime("us", "UTC"), "seen_version": pl.Int64()}
 
 
 class Overtaken(TryAgain):
@@ -105,10 +104,7 @@ class Registry:
         numbered = frame.with_row_index("number")
         # Of several rows with one key the newest counts; the later one where that says nothing.
         last = numbered.sort("version", "number", nulls_last=False).unique("key", keep="last")
-        rows = self._connection.execute(
-            _SQL["known"], {"target": self._target, **_together(last["key"])}
-        ).fetchall()
-        seen = pl.DataFrame(rows, schema=_SEEN, orient="row").with_columns(known=pl.lit(True))
+        seen = self._seen(last["key"]).with_columns(known=pl.lit(value=True))
         keys = last.join(seen, on="key", how="left").with_columns(
             pl.col("known").fill_null(value=False)
         )
@@ -119,6 +115,21 @@ class Registry:
         beaten = numbered.filter(~pl.col("number").is_in(last["number"].implode()))
         losers = beaten.join(last.select("key", winner="number"), on="key")
         return Fresh(chosen, older, keys, losers.select("number", "winner"))
+
+    def _seen(self, keys: pl.Series) -> pl.DataFrame:
+        """What the target holds of keys: `key`, `seen_held`, `seen_version`."""
+        asked = _together(keys)
+        row = self._connection.execute(_SQL["known"], {"target": self._target, **asked}).fetchone()
+        assert row is not None  # noqa: S101  an aggregate gives one row
+        said = pl.Series([row[0]], dtype=pl.String).str.split(asked["mark"]).explode()
+        parts = said.drop_nulls().str.splitn("\t", 3).struct.unnest()
+        held, version, key = (pl.col(name) for name in parts.columns)
+        microseconds = held.str.replace(".", "", literal=True).cast(pl.Int64, strict=False)
+        return parts.select(
+            key=key,
+            seen_held=pl.from_epoch(microseconds, "us").dt.replace_time_zone("UTC"),
+            seen_version=version.cast(pl.Int64, strict=False),
+        )
 
     def write(
         self,

@@ -18,6 +18,7 @@ from penstock.model.table import Column, Key, TableSpec
 from penstock.postgres.names import listed, qualified
 from penstock.postgres.offenders import Stage, same_value
 from penstock.postgres.staging import OVERTAKEN, ROW_COLUMN
+from penstock.postgres.statistics import small_beside
 from penstock.postgres.unlogged import TEMPORARY, Place, in_parallel
 
 _NEW = sql.Identifier("penstock_new")
@@ -124,7 +125,7 @@ class KeyedStage(Stage):
         made = sql.SQL(
             "create temporary table {delta} on commit drop as "
             "select {values}, s.{row}, case when not ({none}) then {first} is null end "
-            "as {new} from {stage} s {join} join {target} t on {same_key} where {comes}"
+            "as {new} from {stage} s {join} where {comes}"
         ).format(
             delta=self.delta,
             values=sql.SQL(", ").join(
@@ -135,9 +136,7 @@ class KeyedStage(Stage):
             first=first,
             new=_NEW,
             stage=self.table,
-            join=sql.SQL("left" if gone is None else "full"),
-            target=qualified(self.spec.name),
-            same_key=self._same_key(),
+            join=self._joined(whole=gone is not None),
             comes=comes,
         )
         with in_parallel(self._connection, self.place):
@@ -150,6 +149,19 @@ class KeyedStage(Stage):
         ).fetchone()
         assert row is not None  # noqa: S101  an aggregate gives one row
         return Difference(*row)
+
+    def _joined(self, *, whole: bool) -> sql.Composed:
+        """The target `t`, joined with the stage `s`; whole: also rows that the stage has not."""
+        if whole:
+            how = "full join {target} t on {same_key}"
+        elif small_beside(self._connection, self.table, self.spec):
+            # With a limit, which a unique key does not need, the planner must look each key up.
+            how = (
+                "left join lateral (select t.* from {target} t where {same_key} limit 1) t on true"
+            )
+        else:
+            how = "left join {target} t on {same_key}"
+        return sql.SQL(how).format(target=qualified(self.spec.name), same_key=self._same_key())
 
     def gone(self) -> sql.Composed:
         """The keys that the difference listed as gone, as a query in brackets."""

@@ -1,4 +1,4 @@
-"""The planner's statistics after a load. Not for: when a load is done (`loading`)."""
+"""What the planner is told of a load's tables. Not for: when a load is done (`loading`)."""
 
 from __future__ import annotations
 
@@ -15,6 +15,16 @@ from penstock.postgres.names import qualified
 _FROM = 10_000
 #: So are updates of a smaller share of the table: autovacuum looks again after a tenth.
 _SHARE = 0.05
+#: A table that is so many times larger than the stage is better looked up in than read whole:
+#: measured in memory, 50,000 rows are looked up among 1,000,000 in 0.08 to 0.32 s, and joined by a
+#: hash of them in 0.5 to 0.6 s.
+_LARGER = 16
+_BYTES = """
+select sum(pg_relation_size(one)) >= %(times)s * pg_relation_size(%(stage)s::regclass)
+from (
+  select %(table)s::oid::regclass union select relid from pg_partition_tree(%(table)s::oid)
+) t(one)
+"""
 
 
 def worth_analyzing(
@@ -45,3 +55,21 @@ def worth_analyzing(
 def analyze(connection: psycopg.Connection[Any], spec: TableSpec) -> None:
     """ANALYZE the table."""
     connection.execute(sql.SQL("analyze {}").format(qualified(spec.name)))
+
+
+def small_beside(
+    connection: psycopg.Connection[Any], stage: sql.Identifier, spec: TableSpec
+) -> bool:
+    """True where a stage is so small beside the table that looking its keys up is the better way.
+
+    The planner takes another one: nobody has analyzed the stage, and it takes a page that is looked
+    up for four times as dear as one of a scan, as if it were on a disk that turns.
+
+    Args:
+        connection: Any.
+        stage: The staging table, with its rows.
+        spec: The table; of a partitioned one all partitions count.
+    """
+    of = {"times": _LARGER, "stage": stage.as_string(connection), "table": spec.oid}
+    row = connection.execute(_BYTES, of).fetchone()
+    return row is not None and bool(row[0])

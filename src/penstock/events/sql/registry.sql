@@ -11,8 +11,11 @@ insert into penstock.event_targets (schema_name, table_name) values (%(schema)s,
 on conflict do nothing;
 
 -- name: known
--- What the target holds of these keys.
-select key, held_at, version from penstock.event_keys
+-- What the target holds of these keys: of each its time in seconds since 1970 with six decimals, its
+-- version, and itself, with tabs between. One text is read sooner than as many rows.
+select string_agg(
+  concat(extract(epoch from held_at), E'\t', version, E'\t', key), %(mark)s)
+from penstock.event_keys
 where target_id = %(target)s and key = any (string_to_array(%(keys)s, %(mark)s));
 
 -- name: change
