@@ -39,6 +39,12 @@ _TYPES = """
 select type, count(*), count(distinct user_id), sum(quantity * price)
 from events group by type order by type
 """
+_FUNNEL = """
+select funnel, count(*), count(distinct user_id), count(*) filter (where returning_user),
+    count(*) filter (where first_purchase)
+from user_sessions group by funnel
+order by array_position(array['visit', 'product', 'cart', 'purchase'], funnel)
+"""
 
 
 class Drops:
@@ -129,6 +135,7 @@ def run() -> None:
         workers.stop()
         api.close()
         drops.close()
+    projects.run(HERE, variables)
     show(url)
     said = ", ".join(f"{count} x {name}" for name, count in api.troubles.items())
     print(f"\nThe API: {said}")
@@ -184,6 +191,10 @@ def show(url: str) -> None:
     with psycopg.connect(url) as connection:
         for kind, events, users, amount in connection.execute(_TYPES):
             print(f"{kind:<14}{events:>8}{users:>8}{amount or '-':>12}")
+        print(f"\n{'sessions to':<14}{'number':>8}{'users':>8}{'returning':>12}{'first buys':>12}")
+        for funnel, *counts in connection.execute(_FUNNEL):
+            number, users, returning, first = counts
+            print(f"{funnel:<14}{number:>8}{users:>8}{returning:>12}{first:>12}")
 
 
 def _lines(path: Path) -> list[bytes]:

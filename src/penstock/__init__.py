@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from penstock.loading.members import FileMembers
     from penstock.loading.replay import replay_rejects
     from penstock.loading.together import unit
-    from penstock.mapping import checks
+    from penstock.mapping import checks, tidy
     from penstock.mapping.field import Field
     from penstock.mapping.lookup import Lookup
     from penstock.mapping.map import SAME, Map
@@ -84,6 +84,11 @@ _HOMES = {
     "unit": "penstock.loading.together",
 }
 
+#: Names that are modules.
+_MODULES = {
+    "tidy": "penstock.mapping.tidy",
+}
+
 __all__ = [  # noqa: RUF022  in plain order
     "BalanceError",
     "Budget",
@@ -124,15 +129,18 @@ __all__ = [  # noqa: RUF022  in plain order
     "load_star",
     "load_table",
     "replay_rejects",
+    "tidy",
     "unit",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    home = _HOMES.get(name)
-    if home is None:
+    if name in _MODULES:
+        value: Any = import_module(_MODULES[name])
+    elif name in _HOMES:
+        value = getattr(import_module(_HOMES[name]), name)
+    else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(home), name)
     globals()[name] = value
     return value
 

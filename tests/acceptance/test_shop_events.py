@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -52,6 +52,29 @@ def check_table(project: Path) -> None:
     }
 
 
+def check_sessions(project: Path) -> None:
+    """The daily flow's table, from what the generator drew: a session ends by half an hour's gap."""
+    users: dict[str, list[tuple[datetime, str]]] = {}
+    for one in wanted(project)["events"].values():
+        moment = datetime.fromisoformat(one["at"])
+        users.setdefault(one["user_id"], []).append((moment, one["type"]))
+    expected = []
+    for user, events in users.items():
+        visits: list[list[tuple[datetime, str]]] = []
+        for event in sorted(events):
+            if not visits or event[0] - visits[-1][-1][0] >= timedelta(minutes=30):
+                visits.append([])
+            visits[-1].append(event)
+        bought = False
+        for number, visit in enumerate(visits):
+            purchases = [kind for _, kind in visit].count("purchase")
+            first = purchases > 0 and not bought
+            expected.append((user, visit[0][0], len(visit), purchases, number > 0, first))
+            bought = bought or purchases > 0
+    columns = "user_id, started_at, events, purchases, returning_user, first_purchase"
+    assert sorted(rows(project, f"select {columns} from user_sessions")) == sorted(expected)
+
+
 def check_books(project: Path) -> dict[str, tuple[int, ...]]:
     """Each source's equation, by hand; gives what became of its events."""
     failed = wanted(project)["failed"]
@@ -74,6 +97,7 @@ def test_three_senders_end_in_one_table_and_again_changes_nothing(tmp_path: Path
         said = run(project)
         assert same(said, shown(project))
         check_table(project)
+        check_sessions(project)
         booked = check_books(project)
         before = content(project, "events", "penstock.rejects")
         run(project)
@@ -112,6 +136,7 @@ def test_a_run_that_is_killed_in_the_middle_is_completed_by_the_next(tmp_path: P
         assert there <= count(project) < len(wanted(project)["events"])
         run(project)
         check_table(project)
+        check_sessions(project)
         check_books(project)
 
 

@@ -61,6 +61,9 @@ NOT_RUN = {
     ".venv/bin/pytest tests/integration --dsn postgresql://postgres@localhost/postgres": (
         "runs the tests from within the tests"
     ),
+    "python run.py        # the whole example: senders, workers, and the flow at its end": (
+        "tests/acceptance/test_shop_events.py runs it, test_shop_sessions.py the flow"
+    ),
     "15 2 * * *  cd /srv/shop && PATH=/srv/shop/.venv/bin:$PATH bash nightly.sh": "a crontab",
     "postgresql://etl@db.example.com/shop?sslmode=verify-full&sslrootcert=/etc/ssl/our-ca.pem": (
         "an address"

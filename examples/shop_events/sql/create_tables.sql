@@ -26,3 +26,21 @@ create table if not exists events_2026_03 partition of events
 -- "What happened lately, of one type" and "what did this user do".
 create index if not exists events_type_occurred_at on events (type, occurred_at);
 create index if not exists events_user_id_occurred_at on events (user_id, occurred_at);
+
+-- What the daily flow (main.py) makes of them: a row for each visit, and how far it came.
+create table if not exists user_sessions (
+    day            date not null,           -- in UTC, on which it began
+    user_id        text not null,
+    started_at     timestamptz not null,
+    ended_at       timestamptz not null,
+    events         integer not null,
+    product_views  integer not null,
+    cart_adds      integer not null,
+    purchases      integer not null,
+    amount         numeric(12, 2),
+    funnel         text not null check (funnel in ('visit', 'product', 'cart', 'purchase')),
+    returning_user boolean not null,
+    first_purchase boolean not null,
+    primary key (user_id, started_at)
+);
+create index if not exists user_sessions_day on user_sessions (day);
