@@ -6,7 +6,7 @@ transform makes, says which row of the target it is about.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -27,16 +27,30 @@ class Identified:
         immutable: True: an id never comes with other content, and is the delivery id alone. Else
             the delivery id is the id with the content's hash: a newer version of an event is not
             taken for a repetition.
+        encrypt: Dotted paths of personal fields in its JSON, such as `user.email` or
+            `items[].note`: their values are encrypted by the project's key before they are staged.
     """
 
     id: str | None = "id"
     immutable: bool = False
+    encrypt: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         if self.id is not None and not all(self.id.split(".")):
             raise UsageError(f'id: "{self.id}" is no path of keys, such as "id" or "event.id"')
         if self.id is None and self.immutable:
             raise UsageError("immutable=True needs id: without one the content is the id")
+        wrong = [self.encrypt] if isinstance(self.encrypt, str) else self.encrypt
+        for one in wrong:
+            if wrong is not self.encrypt or not all(plain_path(one).split(".")):
+                raise UsageError(
+                    f'encrypt: "{one}" is no list of paths such as ["user.email", "items[].note"]'
+                )
+
+
+def plain_path(path: str) -> str:
+    """A path of fields without the marks of lists, through which it leads anyhow."""
+    return path.replace("[]", "").removeprefix(".")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
