@@ -49,6 +49,7 @@ def work(
 
     with open_project(folder, env) as opened:
         found = opened.pipeline(pipeline)
+        opened.check_key(found.sources)
         dsn = opened.dsn(found)
         ready(dsn)
         order = Order(

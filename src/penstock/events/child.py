@@ -49,6 +49,7 @@ def main() -> int:
             name=order["worker"],
             stop=stop,
             on_batch=_tell,
+            key=opened.key,
         )
         _tell(worker.run(once=order["once"]))
     except PenstockError as error:

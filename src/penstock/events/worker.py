@@ -29,6 +29,7 @@ from penstock.events.queue import LEASE, Batch, Fenced
 from penstock.events.staging import CHANNEL
 from penstock.ledger.runs import RunRecord
 from penstock.postgres.connection import connect, normalise, translated
+from penstock.project.keys import ProjectKey
 
 #: Seconds between two looks for events, where nobody tells that there are some.
 _LOOK = 1.0
@@ -83,6 +84,7 @@ class Worker:
         name: Known to the parent process; default: host, process and a number.
         stop: Set by who wants it to end: what is begun is finished.
         on_batch: Told of each batch that was finished, and of troubles.
+        key: The project's, for events with encrypted fields; None: there is none.
     """
 
     def __init__(
@@ -93,12 +95,14 @@ class Worker:
         name: str = "",
         stop: threading.Event | None = None,
         on_batch: Callable[[Worked], None] | None = None,
+        key: ProjectKey | None = None,
     ) -> None:
         self.pipeline = pipeline
         self.name = name or f"{platform.node()}/{os.getpid()}/{uuid.uuid4().hex[:8]}"
         self.stop = stop or threading.Event()
         self.worked = Worked()
         self._dsn = dsn
+        self._key = key
         self._on_batch = on_batch
         self._troubles = 0
         self._began = False
@@ -133,7 +137,7 @@ class Worker:
             listening = _listen(control)
             named = _session_of(engine, control)
             run = RunRecord("work", f"penstock work {self.pipeline.name}")
-            processor = Processor(self.pipeline, control, engine, run)
+            processor = Processor(self.pipeline, control, engine, run, key=self._key)
             queue.regain(control, self.pipeline.name, self.name)
             self._began = True
             while not self.stop.is_set():
@@ -276,6 +280,6 @@ def _session_of(engine: sqlalchemy.Engine, control: psycopg.Connection[Any]) -> 
     return {"pid": row[0], "started": row[1]}
 
 
-def drain(pipeline: Pipeline, dsn: str) -> Worked:
+def drain(pipeline: Pipeline, dsn: str, key: ProjectKey | None = None) -> Worked:
     """Work in this process until nothing waits that is due; for tests and notebooks."""
-    return Worker(pipeline, dsn).run(once=True)
+    return Worker(pipeline, dsn, key=key).run(once=True)

@@ -71,7 +71,7 @@ where x.status in ('failed', 'dead')
 -- name: span
 -- What was received in a time and is in staging, in batches, in the order in which it came.
 select s.pipeline, c.source_id, s.source, c.chunk, low as pos_from,
-       least(low + %(size)s, c.staged) as pos_to, c.received_at
+       least(low + %(size)s, c.staged) as pos_to, c.received_at, c.encrypted
 from penstock.chunks c join penstock.sources s using (source_id),
      generate_series(0, c.staged - 1, %(size)s) low
 where s.pipeline = %(pipeline)s and c.staged > 0
@@ -90,7 +90,7 @@ order by chunk, pos_from;
 
 -- name: to_replay
 -- The same, as claimed batches, without doing it.
-select 0::bigint, 0::bigint, 'replay', source, chunk, pos_from, pos_to, received_at, 1
+select 0::bigint, 0::bigint, 'replay', source, chunk, pos_from, pos_to, received_at, 1, encrypted
 from ({span}) one order by chunk, pos_from;
 
 -- name: not_staged

@@ -25,8 +25,8 @@ where source_id = %(source)s and delivery_id = any (%(ids)s);
 
 -- name: add_chunk
 -- What was received, and how much of it was new.
-insert into penstock.chunks (chunk, source_id, origin, received, staged, repeated)
-values (%(chunk)s, %(source)s, %(origin)s, %(received)s, %(staged)s, %(repeated)s);
+insert into penstock.chunks (chunk, source_id, origin, received, staged, repeated, encrypted)
+values (%(chunk)s, %(source)s, %(origin)s, %(received)s, %(staged)s, %(repeated)s, %(encrypted)s);
 
 -- name: add_batches
 -- What workers claim: parts of the chunk, of bounded size.

@@ -17,6 +17,7 @@ from typing import Any
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from penstock.events.encrypting import Cipher
 from penstock.events.sources import Identified
 from penstock.events.staging import Delivery
 from penstock.events.webhooks.batching import GroupCommit, Unavailable
@@ -28,6 +29,8 @@ from penstock.model.secret import Secret
 #: Seconds after which a sender may try again; most wait longer by themselves.
 RETRY_AFTER = 5
 
+#: Bytes of a body that takes milliseconds to encrypt.
+_LONG = 64 << 10
 #: The secrets of a source that is not known: nothing is verified with them.
 _NOBODY: tuple[Secret, ...] = (Secret(""),)
 
@@ -44,6 +47,7 @@ class Receiving:
         identified: What tells its events apart where the scheme has no id.
         max_bytes: Of the longest body.
         into: Writes it.
+        cipher: Encrypts its personal fields, where it has some.
     """
 
     number: int
@@ -53,6 +57,7 @@ class Receiving:
     identified: Identified
     max_bytes: int
     into: GroupCommit
+    cipher: Cipher | None = None
 
 
 class _Answer:
@@ -162,9 +167,13 @@ class Receiver:
         if len(body) > source.max_bytes:
             return _TOO_LARGE
         known_as = delivery_id(scheme, verified, body, source.identified)
+        delivery = Delivery(known_as, body)
+        if source.cipher is not None:
+            kept = await _encrypted(source.cipher, body)
+            delivery = Delivery(known_as, kept, encrypted=True)
         try:
             async with asyncio.timeout(self.limits.commit_seconds):
-                await source.into.stage(source.number, Delivery(known_as, body))
+                await source.into.stage(source.number, delivery)
         except (Unavailable, TimeoutError):
             return _LATER
         return _ACCEPTED
@@ -215,6 +224,13 @@ class Receiver:
         """Tell of an error that no request is to blame for."""
         del loop
         self.say(f"The receiver: {type(context.get('exception')).__name__}.")
+
+
+async def _encrypted(cipher: Cipher, body: bytes) -> bytes:
+    """A body as it is staged; nobody else waits while a long one is read."""
+    if len(body) < _LONG:
+        return cipher.encrypt(body)
+    return await asyncio.to_thread(cipher.encrypt, body)
 
 
 def application(receiver: Receiver) -> ASGIApp:

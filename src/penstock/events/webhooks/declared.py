@@ -13,6 +13,7 @@ from typing import Any
 import psycopg
 
 from penstock.errors import UsageError
+from penstock.events.encrypting import cipher_of
 from penstock.events.pipeline import Pipeline
 from penstock.events.project import Opened, ready
 from penstock.events.sources import MAX_EVENT_BYTES, WebhookSource
@@ -23,6 +24,7 @@ from penstock.events.webhooks.limits import Limits
 from penstock.events.webhooks.schemes import SCHEMES, Scheme, check_secrets
 from penstock.model.secret import Secret
 from penstock.postgres.connection import connect, translated
+from penstock.project.keys import ProjectKey
 
 #: What needs no escapes in an address.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
@@ -78,11 +80,12 @@ def receiver_of(project: Opened, say: Callable[[str], None]) -> Receiver:
         say: Tells people that a database fails, and that it works again.
 
     Raises:
-        UsageError: No pipeline has a webhook, or one is declared wrongly.
+        UsageError: No pipeline has a webhook, one is declared wrongly, or there is no key.
         TargetError: A ledger is not there and cannot be made.
         TryAgain: A database does not answer.
     """
     hooks = hooks_of(project.pipelines, project.env)
+    project.check_key(one.source for one in hooks)
     if not hooks:
         raise UsageError(
             f"No pipeline in {project.env.folder} has a webhook. Give one "
@@ -93,11 +96,13 @@ def receiver_of(project: Opened, say: Callable[[str], None]) -> Receiver:
         by_database.setdefault(project.dsn(hook.pipeline), []).append(hook)
     sources: dict[str, Receiving] = {}
     for dsn, ones in by_database.items():
-        sources |= _received(dsn, ones, say)
+        sources |= _received(dsn, ones, say, project.key)
     return Receiver(sources=sources, limits=Limits(), say=say)
 
 
-def _received(dsn: str, hooks: list[Hook], say: Callable[[str], None]) -> dict[str, Receiving]:
+def _received(
+    dsn: str, hooks: list[Hook], say: Callable[[str], None], key: ProjectKey
+) -> dict[str, Receiving]:
     """What is received into one database."""
     ready(dsn)
     try:
@@ -115,6 +120,7 @@ def _received(dsn: str, hooks: list[Hook], say: Callable[[str], None]) -> dict[s
             identified=one.source,
             max_bytes=one.source.max_bytes,
             into=into,
+            cipher=cipher_of(key, one.pipeline.name, one.source.name, one.source.encrypt),
         )
         for one, number in zip(hooks, numbers, strict=True)
     }

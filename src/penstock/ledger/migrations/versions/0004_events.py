@@ -28,6 +28,7 @@ _STATEMENTS = [
         staged int not null,
         repeated int not null,
         received_at timestamptz not null default now(),
+        encrypted boolean not null default false,
         check (received = staged + repeated)
     )
     """,
