@@ -108,6 +108,7 @@ def take_files(
         taking = _Taking(connection, source, number, place, options, folder, on_step, cipher)
         try:
             taking.all_of(pattern)
+            taking.taken.note_paths(cipher)
         finally:
             place.close()
         return taking.taken

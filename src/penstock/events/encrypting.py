@@ -56,7 +56,9 @@ class Cipher:
             raise UsageError(
                 f"{pipeline}: events of {source} are encrypted, and no key was given to read them"
             )
-        self._paths = frozenset(map(plain_path, paths))
+        self._declared = {path: plain_path(path) for path in paths}
+        self._paths = frozenset(self._declared.values())
+        self._met: set[str] = set()
         self._where = key.where()
         keys = key.derived(f"penstock events {pipeline}/{source}")
         self._ciphers = {name: AESGCM(one) for name, one in keys.items()}
@@ -74,6 +76,7 @@ class Cipher:
         parts: list[bytes] = []
         at = 0
         for one in found:
+            self._met.add(one.path)
             parts += raw[at : one.start], self._encrypted(raw[one.start : one.end], one.path)
             at = one.end
         return b"".join([*parts, raw[at:]])
@@ -81,6 +84,10 @@ class Cipher:
     def encrypt_all(self, raws: pl.Series) -> pl.Series:
         """Events (Binary) as they are staged."""
         return pl.Series(raws.name, [self.encrypt(raw) for raw in raws], dtype=pl.Binary)
+
+    def not_met(self) -> list[str]:
+        """Paths that have led to nothing yet: perhaps they are written wrongly."""
+        return [path for path, plain in self._declared.items() if plain not in self._met]
 
     def decrypt(self, raw: bytes) -> bytes:
         """An event as it was received, byte for byte.

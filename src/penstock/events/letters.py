@@ -180,7 +180,8 @@ def find(connection: psycopg.Connection[Any], named: str) -> list[tuple[int, int
 
 def show(connection: psycopg.Connection[Any], place: tuple[int, int]) -> dict[str, Any] | None:
     """One event: `chunk`, `pos`, `pipeline`, `source`, `delivery_id`, `received_at`, `status`,
-    `attempts`, `processed_at`, `last_error` and `raw` (bytes); None where it is no more in staging.
+    `attempts`, `processed_at`, `last_error`, `raw` (bytes) and whether fields of it are
+    `encrypted`; None where it is no more in staging.
     """  # noqa: D205  a list of names is longer than a line
     with connection.cursor() as cursor:
         cursor.execute(_SQL["found"], {"chunk": place[0], "pos": place[1]})

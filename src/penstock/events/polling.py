@@ -81,6 +81,7 @@ def take_pages(
         reading = _Reading(connection, rest, source, pipeline.name, number, on_step, cipher)
         try:
             reading.read()
+            reading.taken.note_paths(cipher)
         except ConnectorError as error:
             reading.taken.problems.append(f"{error.message}. {error.advice}".removesuffix(". "))
         finally:

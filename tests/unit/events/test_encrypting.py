@@ -53,7 +53,7 @@ def cipher() -> Cipher:
         (b'{"\\u0075ser":{"em\\u0061il":true}}', b'{"\\u0075ser":{"em\\u0061il":*}}'),
         (b'{"user.email": 12345678901234567890}', b'{"user.email": *}'),
         (b'{"user":[{"email":1},{"email":2}]}', b'{"user":[{"email":*},{"email":*}]}'),
-        (b'{"items":[{"note":1,"n":2},[{"note":3}]]}', b'{"items":[{"note":*,"n":2},[{"note":*}]]}'),
+        (b'{"items":[{"note":1},[{"note":3}]]}', b'{"items":[{"note":*},[{"note":*}]]}'),
         (b'{"items[]":{"note":1}}', b'{"items[]":{"note":*}}'),
         (b'[{"secret":1},\r\n\t{"secret": -0.0e-0 } ]', b'[{"secret":*},\r\n\t{"secret": * } ]'),
         (b'{"a":{"secret":1},"email":2,"user":"x"}', b'{"a":{"secret":1},"email":2,"user":"x"}'),

@@ -32,8 +32,9 @@ order by x.changed_at desc, x.chunk, x.pos limit %(limit)s;
 -- name: found
 -- One event with what is known of it, by its place.
 select chunk, pos, pipeline, source, delivery_id, received_at, status, attempts, processed_at,
-       last_error, raw
-from penstock.event_status where chunk = %(chunk)s and pos = %(pos)s;
+       last_error, raw,
+       (select c.encrypted from penstock.chunks c where c.chunk = e.chunk) as encrypted
+from penstock.event_status e where chunk = %(chunk)s and pos = %(pos)s;
 
 -- name: delivered
 -- Where a delivery is, by its id, or by what its id begins with: an id is followed by a hash.
