@@ -19,9 +19,9 @@ from penstock.cli.help import Command, Group
 from penstock.errors import UsageError
 
 if TYPE_CHECKING:
-    from penstock.project.keys import ProjectKey
     from penstock.connectors.testing import Tried
     from penstock.project.environment import Environment
+    from penstock.project.keys import ProjectKey
 
 Env = Annotated[
     str | None,
