@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from functools import partial
 from typing import Any
 
 import polars as pl
@@ -85,15 +86,19 @@ def test_those_that_wait_hear_of_events_of_each(shop: Shop) -> None:
     try:
         for turn, name in enumerate(("busy", "calm", "calm", "busy")):
             staged(shop, name, turn, 1)
-            until(lambda turn=turn: len(finished(shop)) == turn + 1, "it is done")
+            until(partial(_done, shop, turn + 1), "it is done")
     finally:
         stop.set()
         thread.join()
     assert finished(shop) == "bccb"
 
 
+def _done(shop: Shop, batches: int) -> bool:
+    return len(finished(shop)) == batches
+
+
 def test_what_is_declared_wrongly_ends_all_at_the_beginning(shop: Shop) -> None:
     stop = threading.Event()
     names = (pipeline("calm"), pipeline("odd", key="kind"))
-    with pytest.raises(UsageError, match="odd: .* has no primary key"):
+    with pytest.raises(UsageError, match=r"odd: .* has no primary key"):
         in_turn([Worker(one, shop.url, stop=stop) for one in names], stop, once=True)
