@@ -101,6 +101,9 @@ class WebhookSource(Identified):
         secret: The key in `env` whose value is the secret, or two of them during a rotation.
         tolerance: How far the signed time may lie from ours, in both directions.
         max_bytes: Of the longest body.
+        rate: Signed requests a second that each receiver takes; what is more is answered 429.
+            None: as many as come.
+        burst: Requests that may come at once after a pause; None: those of a second.
     """
 
     name: str
@@ -108,6 +111,8 @@ class WebhookSource(Identified):
     scheme: Any = "standard"
     tolerance: timedelta = timedelta(minutes=5)
     max_bytes: int = 1 << 20
+    rate: float | None = None
+    burst: int | None = None
 
 
 Source = FileSource | HttpSource | WebhookSource

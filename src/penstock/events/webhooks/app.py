@@ -7,6 +7,7 @@ known is treated as one whose signature is wrong, with the same work.
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -22,6 +23,7 @@ from penstock.events.sources import Identified
 from penstock.events.staging import Delivery
 from penstock.events.webhooks.batching import GroupCommit, Unavailable
 from penstock.events.webhooks.limits import Limits
+from penstock.events.webhooks.rates import Rate
 from penstock.events.webhooks.schemes import STANDARD, Scheme
 from penstock.events.webhooks.signatures import TOLERANCE, delivery_id, verify
 from penstock.model.secret import Secret
@@ -48,6 +50,7 @@ class Receiving:
         max_bytes: Of the longest body.
         into: Writes it.
         cipher: Encrypts its personal fields, where it has some.
+        rate: How often it may send; None: as often as it likes.
     """
 
     number: int
@@ -58,6 +61,7 @@ class Receiving:
     max_bytes: int
     into: GroupCommit
     cipher: Cipher | None = None
+    rate: Rate | None = None
 
 
 class _Answer:
@@ -92,10 +96,16 @@ _ENCODED = _Answer(415, "send the body without Content-Encoding")
 _HEAD_TOO_LARGE = _Answer(431, "too many or too long headers", connection="close")
 _FAULT = _Answer(500, "fault", connection="close")
 _LATER = _Answer(503, "try again later", retry_after=str(RETRY_AFTER))
+
+
+def _too_many(seconds: float) -> _Answer:
+    return _Answer(429, "too many requests", retry_after=str(math.ceil(seconds)))
+
+
 #: All that there are, but for those of other paths and methods.
 ANSWERS = (
     *(_ACCEPTED, _ALIVE, _READY, _BAD, _REFUSED, _LATE, _TOO_LARGE, _ENCODED, _HEAD_TOO_LARGE),
-    *(_FAULT, _LATER),
+    *(_FAULT, _LATER, _too_many(RETRY_AFTER)),
 )
 
 
@@ -166,6 +176,9 @@ class Receiver:
             return _REFUSED
         if len(body) > source.max_bytes:
             return _TOO_LARGE
+        if source.rate is not None and (seconds := source.rate.wait()):
+            self._exceeded(name, source.rate)
+            return _too_many(seconds)
         known_as = delivery_id(scheme, verified, body, source.identified)
         delivery = Delivery(known_as, body)
         if source.cipher is not None:
@@ -177,6 +190,12 @@ class Receiver:
         except (Unavailable, TimeoutError):
             return _LATER
         return _ACCEPTED
+
+    def _exceeded(self, name: str, rate: Rate) -> None:
+        """Tell people once."""
+        if not rate.exceeded:
+            rate.exceeded = True
+            self.say(f"{name} sends more than {rate.per_second:g} requests a second: it is slowed.")
 
     async def _body(self, headers: Sequence[tuple[bytes, bytes]], receive: Receive) -> bytes:
         """The body, which counts as held.

@@ -5,6 +5,7 @@ Not for: receiving (`server`).
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from penstock.events.staging import source_id
 from penstock.events.webhooks.app import Receiver, Receiving
 from penstock.events.webhooks.batching import GroupCommit
 from penstock.events.webhooks.limits import Limits
+from penstock.events.webhooks.rates import Rate
 from penstock.events.webhooks.schemes import SCHEMES, Scheme, check_secrets
 from penstock.model.secret import Secret
 from penstock.postgres.connection import connect, translated
@@ -120,6 +122,7 @@ def _received(
             identified=one.source,
             max_bytes=one.source.max_bytes,
             into=into,
+            rate=_rate(one.source),
             cipher=cipher_of(key, one.pipeline.name, one.source.name, one.source.encrypt),
         )
         for one, number in zip(hooks, numbers, strict=True)
@@ -136,9 +139,19 @@ def _hook(pipeline: Pipeline, source: WebhookSource, env: Mapping[str, Any]) -> 
         raise UsageError("tolerance: more than nothing, and up to a day")
     if not 0 < source.max_bytes <= MAX_EVENT_BYTES:
         raise UsageError(f"max_bytes: 1 to {MAX_EVENT_BYTES:,}")
+    if source.rate is not None and not 0 < source.rate < math.inf:
+        raise UsageError("rate: more than 0 requests a second, or None for as many as come")
+    if source.burst is not None and (source.rate is None or source.burst < 1):
+        raise UsageError("burst: at least 1 request, and only with rate")
     secrets = _secrets(source.secret, env)
     check_secrets(scheme, secrets)
     return Hook(pipeline=pipeline, source=source, scheme=scheme, secrets=secrets)
+
+
+def _rate(source: WebhookSource) -> Rate | None:
+    if source.rate is None:
+        return None
+    return Rate(source.rate, source.burst or math.ceil(source.rate))
 
 
 def _secrets(path: str, env: Mapping[str, Any]) -> tuple[Secret, ...]:
