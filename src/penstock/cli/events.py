@@ -272,6 +272,8 @@ def _show_balances(balances: list[SourceBalance]) -> None:
 def _show_reasons(reasons: list[Reason]) -> None:
     for one in reasons:
         where = f"{one.pipeline}/{one.source}"
+        if one.schema_version is not None:
+            where += f", version {one.schema_version}"
         answer.say(f"\n{where}: {_events(one.events)} {one.status} ({one.code})", "bold")
         answer.say(f"  {one.reason}")
         answer.say(f"  the last one, {one.last:%Y-%m-%d %H:%M}: events show {one.example}", "dim")
@@ -316,6 +318,8 @@ def _show_event(one: dict[str, Any]) -> None:
     answer.say(f"{one['chunk']}/{one['pos']}  {one['pipeline']}/{one['source']}", "bold")
     answer.say(f"  id        {one['delivery_id']}")
     answer.say(f"  received  {one['received_at']:%Y-%m-%d %H:%M:%S %Z}")
+    if one["schema_version"] is not None:
+        answer.say(f"  version   {one['schema_version']}")
     answer.say(f"  status    {one['status']}, attempts: {one['attempts']}")
     if one["last_error"]:
         answer.say(f"  why       {one['last_error']}")

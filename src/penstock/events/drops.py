@@ -104,7 +104,7 @@ def take_files(
         ) as folder,
         connect(dsn) as connection,
     ):
-        number = source_id(connection, pipeline.name, name)
+        number = source_id(connection, pipeline.name, name, source.schema_version)
         taking = _Taking(connection, source, number, place, options, folder, on_step, cipher)
         try:
             taking.all_of(pattern)

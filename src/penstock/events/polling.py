@@ -77,7 +77,8 @@ def take_pages(
     rest = _rest_of(source, connectors)
     cipher = cipher_of(key, pipeline.name, name_of(source), source.encrypt)
     with connect(dsn) as connection:
-        number = source_id(connection, pipeline.name, name_of(source))
+        named = (pipeline.name, name_of(source))
+        number = source_id(connection, *named, source.schema_version)
         reading = _Reading(connection, rest, source, pipeline.name, number, on_step, cipher)
         try:
             reading.read()

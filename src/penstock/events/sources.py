@@ -29,15 +29,19 @@ class Identified:
             taken for a repetition.
         encrypt: Dotted paths of personal fields in its JSON, such as `user.email` or
             `items[].note`: their values are encrypted by the project's key before they are staged.
+        schema_version: Dotted path of the version of an event's schema in its JSON, by which
+            people look at events and at why they fail; None: it says none.
     """
 
     id: str | None = "id"
     immutable: bool = False
     encrypt: Sequence[str] = ()
+    schema_version: str | None = None
 
     def __post_init__(self) -> None:
-        if self.id is not None and not all(self.id.split(".")):
-            raise UsageError(f'id: "{self.id}" is no path of keys, such as "id" or "event.id"')
+        for name, path in (("id", self.id), ("schema_version", self.schema_version)):
+            if path is not None and not all(path.split(".")):
+                raise UsageError(f'{name}: "{path}" is no path of keys, such as "id" or "event.id"')
         if self.id is None and self.immutable:
             raise UsageError("immutable=True needs id: without one the content is the id")
         wrong = [self.encrypt] if isinstance(self.encrypt, str) else self.encrypt

@@ -57,14 +57,28 @@ class Staged:
     chunk: int | None
 
 
-def source_id(connection: psycopg.Connection[Any], pipeline: str, source: str) -> int:
-    """The number of a source; it is given one where it has none."""
-    of = {"pipeline": pipeline, "source": source}
+def source_id(
+    connection: psycopg.Connection[Any],
+    pipeline: str,
+    source: str,
+    schema_version: str | None = None,
+) -> int:
+    """The number of a source; it is given one where it has none.
+
+    Args:
+        connection: Any.
+        pipeline: The pipeline's name.
+        source: The source's.
+        schema_version: The path that it declares; the ledger knows the last one.
+    """
+    of = {"pipeline": pipeline, "source": source, "path": schema_version}
     row = connection.execute(_SQL["find_source"], of).fetchone()
     if row is None:
         connection.execute(_SQL["add_source"], of)
         row = connection.execute(_SQL["find_source"], of).fetchone()
     assert row is not None  # noqa: S101  it was added, by us or by another
+    if row[1] != schema_version:
+        connection.execute(_SQL["declare_source"], of)
     return int(row[0])
 
 

@@ -8,14 +8,20 @@ where %(pipeline)s::text is null or pipeline = %(pipeline)s
 order by pipeline, source;
 
 -- name: reasons
--- Why events are not in their target, the commonest first, each with one of them.
-select x.pipeline, s.source, x.status, x.code, count(*), min(x.changed_at), max(x.changed_at),
+-- Why events are not in their target, the commonest first, each with one of them; by the version of
+-- their schema where their source declares one.
+select x.pipeline, s.source, x.status, x.code,
+       penstock.payload(e.raw) #>> string_to_array(s.version_path, '.') as schema_version,
+       count(*), min(x.changed_at), max(x.changed_at),
        (array_agg(x.reason order by x.changed_at desc))[1],
        (array_agg(x.chunk || '/' || x.pos order by x.changed_at desc))[1]
 from penstock.event_states x
 join penstock.chunks c using (chunk) join penstock.sources s using (source_id)
+left join penstock.events e
+  on s.version_path is not null and e.chunk = x.chunk and e.pos = x.pos
+ and e.received_at = c.received_at
 where x.status in ('failed', 'dead') and (%(pipeline)s::text is null or x.pipeline = %(pipeline)s)
-group by 1, 2, 3, 4 order by 5 desc, 1, 2, 3, 4;
+group by 1, 2, 3, 4, 5 order by 6 desc, 1, 2, 3, 4, 5;
 
 -- name: listed
 -- Events that are not what their batch is; the newest first.
@@ -32,7 +38,7 @@ order by x.changed_at desc, x.chunk, x.pos limit %(limit)s;
 -- name: found
 -- One event with what is known of it, by its place.
 select chunk, pos, pipeline, source, delivery_id, received_at, status, attempts, processed_at,
-       last_error, raw,
+       last_error, schema_version, raw,
        (select c.encrypted from penstock.chunks c where c.chunk = e.chunk) as encrypted
 from penstock.event_status e where chunk = %(chunk)s and pos = %(pos)s;
 

@@ -2,12 +2,18 @@
 
 -- name: find_source
 -- The number of a source.
-select source_id from penstock.sources where pipeline = %(pipeline)s and source = %(source)s;
+select source_id, version_path from penstock.sources where pipeline = %(pipeline)s and source = %(source)s;
 
 -- name: add_source
 -- Another process may add it at the same time.
-insert into penstock.sources (pipeline, source) values (%(pipeline)s, %(source)s)
+insert into penstock.sources (pipeline, source, version_path)
+values (%(pipeline)s, %(source)s, %(path)s)
 on conflict do nothing;
+
+-- name: declare_source
+-- Where its events have the version of their schema is declared otherwise.
+update penstock.sources set version_path = %(path)s
+where pipeline = %(pipeline)s and source = %(source)s;
 
 -- name: provide_days
 -- The days of staging ahead; by the owner's rights.

@@ -109,7 +109,10 @@ def _received(
     ready(dsn)
     try:
         with connect(dsn) as connection:
-            numbers = [source_id(connection, one.pipeline.name, one.source.name) for one in hooks]
+            numbers = [
+                source_id(connection, one.pipeline.name, one.source.name, one.source.schema_version)
+                for one in hooks
+            ]
     except psycopg.Error as error:
         raise translated(error, "receive webhooks") from None
     into = GroupCommit(connect=lambda: connect(dsn, autocommit=False), say=say)
