@@ -30,7 +30,7 @@ class Clear:
         failures: Those that cannot be read; in their place stands what gives no row.
     """
 
-    raws: list[bytes]
+    raws: Sequence[bytes]
     hidden: frozenset[int] = frozenset()
     failures: dict[int, Failure] = field(default_factory=dict)
 
@@ -67,7 +67,7 @@ class Reader:
             UsageError: The key is not here, or another one.
         """
         if not any(one.encrypted for one in batches):
-            return Clear([*raws])
+            return Clear(raws)
         sources = [one.source if one.encrypted else None for one in batches for _ in _places(one)]
         read, failures = [*raws], dict[int, Failure]()
         for number, source in enumerate(sources):

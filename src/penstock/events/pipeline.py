@@ -85,8 +85,9 @@ class Pipeline:
             wrong.append("key: by which column is a row of the target known?")
         if self.attempts < 1 or self.batch < 1 or (self.days is not None and self.days < 1):
             wrong.append("attempts, batch and days must be at least 1")
-        waits = dict(self.options.get("orphans", {})).values()
-        if OrphanPolicy.WAIT in [*waits] and any(one.encrypt for one in self.sources):
+        orphans = self.options.get("orphans")
+        waits = isinstance(orphans, Mapping) and OrphanPolicy.WAIT in orphans.values()
+        if waits and any(one.encrypt for one in self.sources):
             wrong.append(
                 "orphans: rows that wait for their parents are kept in clear, and a source "
                 "declares encrypt; choose another policy than wait"
