@@ -53,7 +53,7 @@ def check_table(project: Path) -> None:
 
 
 def check_sessions(project: Path) -> None:
-    """The daily flow's table, from what the generator drew: a session ends by half an hour's gap."""
+    """What the daily flow made, from what the generator drew: half an hour ends a session."""
     users: dict[str, list[tuple[datetime, str]]] = {}
     for one in wanted(project)["events"].values():
         moment = datetime.fromisoformat(one["at"])

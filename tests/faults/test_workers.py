@@ -300,7 +300,7 @@ def test_an_event_that_ends_its_process_dies_alone(shop: Shop, tmp_path: Path) -
     offered = events(0, 40)
     offered[11]["kind"] = "poison"
     shop.stage(*offered)
-    order = Order(folder=tmp_path, env=None, pipeline="shop", dsn=shop.url, processes=1, once=True)
+    order = Order(folder=tmp_path, env=None, pipelines={"shop": shop.url}, processes=1, once=True)
     news: list[str] = []
     crew = Crew(order, lambda _, what: news.append(what) if what else None)
     crew.run()
@@ -329,7 +329,7 @@ def test_two_workers_share_the_work_and_none_is_done_twice(shop: Shop, tmp_path:
         more = events(turn)
         offered += more
         shop.stage(*more)
-    order = Order(folder=tmp_path, env=None, pipeline="shop", dsn=shop.url, processes=2, once=True)
+    order = Order(folder=tmp_path, env=None, pipelines={"shop": shop.url}, processes=2, once=True)
     crew = Crew(order)
     worked = crew.run()
     assert worked.events == len(offered)

@@ -38,6 +38,7 @@ SHOW_EXAMPLES = """
 [bold]Examples[/bold]
   penstock events show 17/203                as penstock events list names it
   penstock events show evt_8713              by the source's id: all versions of it
+  penstock events show 17/203 --decrypt      with its personal fields, by the project's key
 """
 REQUEUE_EXAMPLES = """
 [bold]Examples[/bold]
@@ -107,7 +108,11 @@ def list_events(
 @events_app.command("show", cls=Command, epilog=SHOW_EXAMPLES)
 def show(
     event: Annotated[str, typer.Argument(metavar="EVENT", help="CHUNK/POSITION, or its id.")],
+    decrypt: Annotated[
+        bool, typer.Option("--decrypt", help="Also fields that are encrypted.")
+    ] = False,
     dsn: Dsn = None,
+    folder: Folder = Path(),
     as_json: AsJson = False,
 ) -> None:
     """One event as it was received, and what became of it."""
@@ -119,6 +124,8 @@ def show(
     if not there:
         raise UsageError(f"{event} was received, and is no longer in staging")
     for one in there:
+        if decrypt and one["encrypted"]:
+            _decrypt(one, folder)
         _show_event(one)
     if as_json:
         answer.answer({"target": where.label, "events": [_jsonable(one) for one in there]})
@@ -265,6 +272,8 @@ def _show_balances(balances: list[SourceBalance]) -> None:
 def _show_reasons(reasons: list[Reason]) -> None:
     for one in reasons:
         where = f"{one.pipeline}/{one.source}"
+        if one.schema_version is not None:
+            where += f", version {one.schema_version}"
         answer.say(f"\n{where}: {_events(one.events)} {one.status} ({one.code})", "bold")
         answer.say(f"  {one.reason}")
         answer.say(f"  the last one, {one.last:%Y-%m-%d %H:%M}: events show {one.example}", "dim")
@@ -291,10 +300,26 @@ def _show_days(found: list[Day]) -> None:
                 answer.say(f"  {said}", "yellow")
 
 
+def _decrypt(one: dict[str, Any], folder: Path) -> None:
+    from penstock.cli.project import project_key
+    from penstock.errors import SourceError
+    from penstock.events.encrypting import Altered, Cipher
+
+    cipher = Cipher(project_key(folder), one["pipeline"], one["source"])
+    try:
+        one["raw"] = cipher.decrypt(bytes(one["raw"]))
+    except Altered:
+        raise SourceError(
+            f"{one['chunk']}/{one['pos']}: an encrypted field was altered since it was staged"
+        ) from None
+
+
 def _show_event(one: dict[str, Any]) -> None:
     answer.say(f"{one['chunk']}/{one['pos']}  {one['pipeline']}/{one['source']}", "bold")
     answer.say(f"  id        {one['delivery_id']}")
     answer.say(f"  received  {one['received_at']:%Y-%m-%d %H:%M:%S %Z}")
+    if one["schema_version"] is not None:
+        answer.say(f"  version   {one['schema_version']}")
     answer.say(f"  status    {one['status']}, attempts: {one['attempts']}")
     if one["last_error"]:
         answer.say(f"  why       {one['last_error']}")

@@ -58,7 +58,9 @@ def forget(
         answer.say(f"{found.name}: {opened.postgres(found).where()}", "bold")
         dsn = opened.dsn(found)
         ready(dsn)
-        done = remove(dsn, found, opened.connectors, opened.env.folder, Person(path, value))
+        where_it_is = (opened.connectors, opened.env.folder)
+        person = Person(path, value)
+        done = remove(dsn, found, *where_it_is, person, key=opened.key)
     answer.say(f"removed: {_told(done.removed)}")
     answer.say(f"left: {_told(done.left)}", "red" if done.left.any else "")
     if done.unclear:

@@ -21,6 +21,7 @@ from penstock.errors import UsageError
 if TYPE_CHECKING:
     from penstock.connectors.testing import Tried
     from penstock.project.environment import Environment
+    from penstock.project.keys import ProjectKey
 
 Env = Annotated[
     str | None,
@@ -180,7 +181,7 @@ def show(*, env: Env = None, folder: Folder = Path(), as_json: AsJson = False) -
 @key_app.command("new", cls=Command, epilog=NEW_EXAMPLES)
 def new_key(*, folder: Folder = Path(), as_json: AsJson = False) -> None:
     """Make the project's key. Only you can read it, and it lies outside of the project."""
-    key = _key(folder)
+    key = project_key(folder)
     key.make()
     answer.say(f"Made {key.path}. Copy it to the server that runs the project, and keep it safe:")
     answer.say("without it nothing that it encrypts can be read again.")
@@ -200,7 +201,7 @@ def rotate(*, folder: Folder = Path(), as_json: AsJson = False) -> None:
     path = folder / "config.py"
     if not path.is_file():
         raise UsageError(f"There is no config.py in {folder}: is this a project?")
-    key = _key(folder)
+    key = project_key(folder)
     text = path.read_text(encoding="utf-8")
     found = sorted(set(re.findall(r"enc:[A-Za-z0-9_-]+=*", text)))
     secrets = [key.decrypt(one) for one in found]
@@ -224,7 +225,8 @@ def _environment(env: str | None, folder: Path) -> Environment:
     return choose(load_config(root), env, root)
 
 
-def _key(folder: Path) -> Any:
+def project_key(folder: Path) -> ProjectKey:
+    """The key of the project in a folder, which may not be there."""
     from penstock.project.environment import load_config
     from penstock.project.keys import ProjectKey
 

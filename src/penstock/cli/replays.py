@@ -99,7 +99,7 @@ def replay(
                     )
                 return
             with loading_engine(dsn) as engine:
-                would = replays.difference(control, engine, found, span)
+                would = replays.difference(control, engine, found, span, key=opened.key)
     _show(would)
     if as_json:
         from dataclasses import asdict

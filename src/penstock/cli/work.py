@@ -1,4 +1,4 @@
-"""`penstock work`: workers of an event pipeline. Not for: what they do (`events`)."""
+"""`penstock work`: workers of event pipelines. Not for: what they do (`events`)."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import typer
 from penstock.cli import answer
 from penstock.cli.connected import AsJson
 from penstock.cli.project import Env, Folder
+from penstock.errors import UsageError
 
 if TYPE_CHECKING:
     from penstock.events.worker import Worked
@@ -19,6 +20,8 @@ EXAMPLES = """
 [bold]Examples[/bold]
   penstock work shop_events                    until it is told to stop (Ctrl-C)
   penstock work shop_events --processes 4 -e prod
+  penstock work shop_events billing            both in turn: neither keeps the other waiting
+  penstock work --all                          all that the project declares
   penstock work shop_events --once --json      until nothing waits; for schedules and tests
 
 [bold]Exit status[/bold]
@@ -28,13 +31,17 @@ EXAMPLES = """
 
 
 def work(
-    pipeline: Annotated[str, typer.Argument(metavar="PIPELINE", help="Declared in pipelines/.")],
+    named: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[PIPELINE...]", show_default=False, help="Declared in pipelines/."),
+    ] = None,
     processes: Annotated[
         int, typer.Option("--processes", "-n", min=1, max=64, help="Workers side by side.")
     ] = 1,
     once: Annotated[
         bool, typer.Option("--once", help="End when nothing waits that is due.")
     ] = False,
+    every: Annotated[bool, typer.Option("--all", help="All pipelines of the project.")] = False,
     env: Env = None,
     folder: Folder = Path(),
     as_json: AsJson = False,
@@ -42,24 +49,28 @@ def work(
     """Work on what waits in staging: transform it, and load it into the target.
 
     What a worker has begun when it is told to stop is finished; a second Ctrl-C
-    ends it at once, and another worker does it again.
+    ends it at once, and another worker does it again. Each process works on all
+    pipelines that are named, in turn, a batch each.
     """
     from penstock.events.crew import Crew, Order
     from penstock.events.project import open_project, ready
 
     with open_project(folder, env) as opened:
-        found = opened.pipeline(pipeline)
-        dsn = opened.dsn(found)
-        ready(dsn)
+        if every == bool(named):
+            raise UsageError("Which pipelines? Name them, or say --all.")
+        found = [opened.pipeline(one) for one in named or opened.pipelines]
+        if not found:
+            raise UsageError(f"{opened.env.folder}/pipelines declares no pipeline")
+        pipelines = {one.name: opened.dsn(one) for one in found}
+        for one in found:
+            opened.check_key(one.sources)
+        for dsn in dict.fromkeys(pipelines.values()):
+            ready(dsn)
         order = Order(
-            folder=opened.env.folder,
-            env=env,
-            pipeline=found.name,
-            dsn=dsn,
-            processes=processes,
-            once=once,
+            folder=opened.env.folder, env=env, pipelines=pipelines, processes=processes, once=once
         )
-    answer.say(f"{found.name}: {processes} {'worker' if processes == 1 else 'workers'}")
+    names = ", ".join(pipelines)
+    answer.say(f"{names}: {processes} {'worker' if processes == 1 else 'workers'}")
     crew = Crew(order, _tell)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: crew.stop())
@@ -72,7 +83,7 @@ def work(
     if as_json:
         answer.answer(
             {
-                "pipeline": found.name,
+                "pipelines": [*pipelines],
                 "events": worked.events,
                 "loaded": worked.loaded,
                 "dropped": worked.dropped,

@@ -40,15 +40,17 @@ class Work:
 
     Attributes:
         batches: In the order of their events.
-        raws: The events, as they were received.
+        raws: The events, as they are staged.
         origins: Of each event `source` (String) and `received_at` (Datetime, UTC).
         made: Their rows, and the events that failed.
+        hidden: Events with encrypted fields.
     """
 
     batches: Sequence[Batch]
     raws: Sequence[bytes]
     origins: pl.DataFrame
     made: Made
+    hidden: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

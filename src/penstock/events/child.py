@@ -1,4 +1,4 @@
-"""One worker in a process of its own: `python -m penstock.events.child`. Run by `crew` alone.
+"""The workers of one process: `python -m penstock.events.child`. Run by `crew` alone.
 
 The order is the first line of its standard input, names only: secrets are read here. What it did is
 told line by line on standard output. Not for: people.
@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict
-from functools import partial
+from functools import partial, reduce
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ import psycopg
 from penstock.errors import PenstockError
 from penstock.events import queue
 from penstock.events.project import open_project
-from penstock.events.worker import Worked, Worker
+from penstock.events.worker import Worker, added, in_turn
 from penstock.postgres.connection import connect
 
 
@@ -40,25 +40,24 @@ def main() -> int:
     threading.Thread(target=_watch, args=(gone,), daemon=True).start()
     try:
         opened = open_project(Path(order["folder"]), order["env"])
-        pipeline = opened.pipeline(order["pipeline"])
-        dsn = opened.dsn(pipeline)
-        gone.append(partial(_let_go, dsn, pipeline.name, order["worker"]))
-        worker = Worker(
-            pipeline,
-            dsn,
-            name=order["worker"],
-            stop=stop,
-            on_batch=_tell,
-        )
-        _tell(worker.run(once=order["once"]))
+        workers: list[Worker] = []
+        for name in order["pipelines"]:
+            pipeline = opened.pipeline(name)
+            dsn = opened.dsn(pipeline)
+            gone.append(partial(_let_go, dsn, pipeline.name, order["worker"]))
+            worker = Worker(pipeline, dsn, name=order["worker"], stop=stop, key=opened.key)
+            worker.on_batch = lambda _: _tell(workers)
+            workers.append(worker)
+        in_turn(workers, stop, once=order["once"])
+        _tell(workers)
     except PenstockError as error:
         _say({"error": error.message, "exit_code": error.exit_code})
         return error.exit_code
     return 0
 
 
-def _tell(worked: Worked) -> None:
-    _say(asdict(worked))
+def _tell(workers: Sequence[Worker]) -> None:
+    _say(asdict(reduce(added, (one.worked for one in workers))))
 
 
 def _say(what: dict[str, Any]) -> None:

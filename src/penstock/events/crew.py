@@ -1,4 +1,4 @@
-"""Several workers of one pipeline, each in a process of its own. Not for: what one does (`worker`).
+"""Several processes with workers of the same pipelines. Not for: what a worker does (`worker`).
 
 A worker that ends without being told is replaced, and what it had claimed is free at once.
 """
@@ -14,16 +14,15 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import psycopg
 
 from penstock.errors import PenstockError
 from penstock.events import queue
-from penstock.events.worker import Worked
+from penstock.events.worker import Worked, added
 from penstock.postgres.connection import connect
 
 #: Seconds between two looks at the processes.
@@ -39,21 +38,20 @@ class Order:
     Attributes:
         folder: The project.
         env: The environment; None: the default.
-        pipeline: The pipeline's name.
-        dsn: Of its database, to free what a worker that ended had claimed.
+        pipelines: By name, with the database of each, to free what a worker that ended had
+            claimed; each process works on all of them, in turn.
         processes: How many work.
         once: True: until nothing waits that is due.
     """
 
     folder: Path
     env: str | None
-    pipeline: str
-    dsn: str
+    pipelines: Mapping[str, str]
     processes: int = 1
     once: bool = False
 
     def __repr__(self) -> str:
-        return f"Order({self.pipeline}, {self.processes})"
+        return f"Order({', '.join(self.pipelines)}, {self.processes})"
 
 
 class Member:
@@ -70,8 +68,9 @@ class Member:
             stdout=subprocess.PIPE,
             cwd=order.folder,
         )
-        words = {"folder": str(order.folder), "env": order.env, "pipeline": order.pipeline}
-        told = json.dumps({**words, "worker": self.name, "once": order.once})
+        words = {"folder": str(order.folder), "env": order.env}
+        names = {"pipelines": [*order.pipelines]}
+        told = json.dumps({**words, **names, "worker": self.name, "once": order.once})
         assert self._process.stdin is not None  # noqa: S101  it is a pipe
         self._process.stdin.write(told.encode() + b"\n")
         self._process.stdin.flush()
@@ -117,7 +116,7 @@ class Member:
 
 
 class Crew:
-    """Workers of one pipeline.
+    """Workers of the same pipelines.
 
     Args:
         order: What they work on.
@@ -182,7 +181,7 @@ class Crew:
         member.close()
         if member.worked.batches:
             self._wait = _FIRST_WAIT
-        self._done = _added(self._done, member.worked)
+        self._done = added(self._done, member.worked)
         if member.error is not None:
             self.error = (member.exit_code, member.error)
             self.stop()
@@ -199,14 +198,15 @@ class Crew:
 
     def _free(self, member: Member) -> None:
         """Nobody need wait for the lease of a process that is gone, where the database is there."""
-        gone = contextlib.suppress(PenstockError, psycopg.Error)
-        with gone, connect(self._order.dsn) as connection:
-            queue.let_go(connection, self._order.pipeline, member.name)
+        for name, dsn in self._order.pipelines.items():
+            gone = contextlib.suppress(PenstockError, psycopg.Error)
+            with gone, connect(dsn) as connection:
+                queue.let_go(connection, name, member.name)
 
     def _total(self) -> Worked:
         total = self._done
         for member in self._members:
-            total = _added(total, member.worked)
+            total = added(total, member.worked)
         return total
 
     def _tell(self, what: str) -> None:
@@ -214,10 +214,3 @@ class Crew:
         if self._on_news is not None and (what or total != self._told):
             self._told = total
             self._on_news(total, what)
-
-
-def _added(one: Worked, other: Worked) -> Worked:
-    values: dict[str, Any] = {
-        part.name: getattr(one, part.name) + getattr(other, part.name) for part in fields(Worked)
-    }
-    return Worked(**{**values, "troubles": values["troubles"][-10:]})

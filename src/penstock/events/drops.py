@@ -21,6 +21,7 @@ from penstock.connectors.files import Files
 from penstock.connectors.places import Place, RemoteFile, local_name, shown
 from penstock.connectors.protocol import Connector
 from penstock.errors import ConnectorError, PenstockError, SourceError, UsageError
+from penstock.events.encrypting import Cipher, cipher_of
 from penstock.events.pipeline import Pipeline
 from penstock.events.raws import must_be_read_first, raws_of
 from penstock.events.reserved import reserved
@@ -32,6 +33,7 @@ from penstock.loading.load import options_from
 from penstock.model.options import LoadOptions
 from penstock.postgres.connection import connect
 from penstock.postgres.queries import queries
+from penstock.project.keys import ProjectKey
 
 _SQL = queries("penstock.events.sql", "intake.sql")
 #: Of the project: files until they are staged, a folder for each source.
@@ -67,6 +69,7 @@ def take_files(
     connectors: Mapping[str, Connector],
     root: Path,
     *,
+    key: ProjectKey | None = None,
     on_step: OnStep = unobserved,
 ) -> Taken:
     """Take the files of a source that were not taken yet, once.
@@ -79,11 +82,13 @@ def take_files(
         source: Which files.
         connectors: Of the environment, by name.
         root: The project's folder.
+        key: The project's, for a source that declares `encrypt`.
         on_step: Called with `copied`, `begun`, `staged` (before its commit), `committed`,
             `finished` (of a content), `done` (with the file, where it came from).
 
     Raises:
-        UsageError: The source's connector is no place of files, or its options are wrong.
+        UsageError: The source's connector is no place of files, its options are wrong, or there
+            is no key.
         ConnectorError: The place cannot be reached or listed.
         Busy: Another process of this machine takes the files of this source now.
         psycopg.Error: The database refuses, or the connection broke.
@@ -91,6 +96,7 @@ def take_files(
     name = name_of(source)
     place, pattern = place_of(source, connectors, root)
     options = _options(pipeline, source)
+    cipher = cipher_of(key, pipeline.name, name, source.encrypt)
     with (
         reserved(
             root / ARRIVING / f"{pipeline.name}.{local_name(name)}",
@@ -98,10 +104,11 @@ def take_files(
         ) as folder,
         connect(dsn) as connection,
     ):
-        number = source_id(connection, pipeline.name, name)
-        taking = _Taking(connection, source, number, place, options, folder, on_step)
+        number = source_id(connection, pipeline.name, name, source.schema_version)
+        taking = _Taking(connection, source, number, place, options, folder, on_step, cipher)
         try:
             taking.all_of(pattern)
+            taking.taken.note_paths(cipher)
         finally:
             place.close()
         return taking.taken
@@ -118,6 +125,7 @@ class _Taking:
     options: LoadOptions
     folder: Path
     on_step: OnStep
+    cipher: Cipher | None
     taken: Taken = field(default_factory=Taken)
 
     def all_of(self, pattern: str) -> None:
@@ -209,8 +217,11 @@ class _Taking:
                 said = of | {"records": records, "taken": len(left)}
                 if self.connection.execute(_SQL["move_drop"], said).rowcount != 1:
                     raise _Overtaken
-                frame = identified(self.source, left)
-                staged = stage(self.connection, self.number, frame, content.name)
+                frame = identified(self.source, left, self.cipher)
+                encrypted = self.cipher is not None
+                staged = stage(
+                    self.connection, self.number, frame, content.name, encrypted=encrypted
+                )
                 self.on_step("staged")
             self.taken.add(staged)
             self.on_step("committed")

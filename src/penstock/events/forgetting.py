@@ -30,6 +30,8 @@ from penstock.events.archivefile import (
     read_lines,
     write_lines,
 )
+from penstock.events.clear import Reader
+from penstock.events.encrypting import Altered
 from penstock.events.personal import FORGOTTEN, Counts, Forgotten, Person
 from penstock.events.pipeline import Pipeline
 from penstock.events.registry import key_texts
@@ -41,6 +43,7 @@ from penstock.postgres.catalog import read_table
 from penstock.postgres.connection import connect, translated
 from penstock.postgres.names import qualified
 from penstock.postgres.queries import queries
+from penstock.project.keys import ProjectKey
 
 _SQL = queries("penstock.events.sql", "forget.sql")
 #: Events that are transformed at once: fewer than make a transform look broken where all fail.
@@ -58,6 +61,7 @@ class _Event:
     pos: int
     received_at: datetime
     raw: bytes
+    encrypted: bool
 
     @property
     def place(self) -> tuple[int, int]:
@@ -74,6 +78,7 @@ class _Looking:
     spec: TableSpec
     place: Place | None
     folder: Path
+    reader: Reader
 
 
 @dataclass(slots=True)
@@ -96,6 +101,8 @@ def forget(
     connectors: Mapping[str, Connector],
     root: Path,
     person: Person,
+    *,
+    key: ProjectKey | None = None,
 ) -> Forgotten:
     """Remove a person's events, and look for them once more.
 
@@ -108,8 +115,10 @@ def forget(
         connectors: Of the environment, by name.
         root: The project's folder.
         person: Who.
+        key: The project's, for events with encrypted fields; None: there is none.
 
     Raises:
+        UsageError: Fields are encrypted, and the key is not here.
         TargetError: The role may not: only the owner of the ledger may, where it may delete from
             the target too.
         ConnectorError, SourceError: The archive cannot be read or written; or is not what it was.
@@ -127,7 +136,8 @@ def forget(
         ):
             _must_be_allowed(connection)
             spec = read_table(connection, pipeline.target)
-            looking = _Looking(connection, pipeline, person, spec, place, folder)
+            reader = Reader(pipeline.name, key)
+            looking = _Looking(connection, pipeline, person, spec, place, folder, reader)
             return _forgotten(looking)
     except psycopg.Error as error:
         raise translated(error, "forget events") from None
@@ -194,8 +204,11 @@ def _look(looking: _Looking) -> _Found:
     for one in _files(looking):
         part: list[_Event] = []
         local, _ = _fetched(looking, one)
+        rows = looking.connection.execute(_SQL["encrypted_of"], {"file": one.name})
+        encrypted = {int(chunk) for (chunk,) in rows}
         for line in read_lines(local, Content()):
-            event = _Event(one.source, line.chunk, line.pos, line.received_at, line.raw)
+            place = (line.chunk, line.pos, line.received_at)
+            event = _Event(one.source, *place, line.raw, line.chunk in encrypted)
             _note(looking, found, part, event)
         if part:
             found.archived[one.name] = part
@@ -204,11 +217,26 @@ def _look(looking: _Looking) -> _Found:
 
 
 def _note(looking: _Looking, found: _Found, part: list[_Event], event: _Event) -> None:
-    about = looking.person.is_in(event.raw)
-    if about:
-        part.append(event)
+    raw = _read(looking, event.source if event.encrypted else None, event.raw)
+    about = None if raw is None else looking.person.is_in(raw)
+    if about and raw is not None:
+        part.append(replace(event, raw=raw))
     elif about is None:
         found.unclear.append(f"{event.chunk}/{event.pos}")
+
+
+def _read(looking: _Looking, source: str | None, raw: bytes) -> bytes | None:
+    """An event as it was received; None where it cannot be read.
+
+    Args:
+        looking: With the key.
+        source: Of what is encrypted; None: it is as it was.
+        raw: As it is kept.
+    """
+    try:
+        return raw if source is None else looking.reader.one(source, raw)
+    except Altered:
+        return None
 
 
 def _files(looking: _Looking) -> Iterator[Kept]:
@@ -267,7 +295,9 @@ def _rejects(looking: _Looking, events: list[_Event]) -> list[int]:
     }
     rows = looking.connection.execute(_SQL["reject_candidates"], of).fetchall()
     return [
-        int(number) for number, raw, of_them in rows if of_them or looking.person.is_in(bytes(raw))
+        int(number)
+        for number, raw, of_them, source in rows
+        if of_them or looking.person.is_in(_read(looking, source, bytes(raw)) or b"")
     ]
 
 

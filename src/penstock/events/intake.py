@@ -41,6 +41,7 @@ def take(
             goes on there.
     """
     chosen = _chosen(pipeline, only)
+    opened.check_key(chosen)
     dsn = opened.dsn(pipeline)
     ready(dsn)
     try:
@@ -55,8 +56,9 @@ def take(
 def _taken(opened: Opened, pipeline: Pipeline, source: FileSource | HttpSource, dsn: str) -> Taken:
     try:
         if isinstance(source, HttpSource):
-            return take_pages(dsn, pipeline, source, opened.connectors)
-        return take_files(dsn, pipeline, source, opened.connectors, opened.env.folder)
+            return take_pages(dsn, pipeline, source, opened.connectors, key=opened.key)
+        where = (opened.connectors, opened.env.folder)
+        return take_files(dsn, pipeline, source, *where, key=opened.key)
     except ConnectorError as error:
         return Taken(problems=[error.message])
     except Busy as error:

@@ -55,13 +55,14 @@ class SourceBalance:
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why events of one source are not in the target.
+    """Why events of one source, of one version of their schema, are not in the target.
 
     Attributes:
         pipeline: Its pipeline.
         source: The source.
         status: `failed` or `dead`.
         code: The rule, or an SQLSTATE.
+        schema_version: Theirs; None: they say none, or their source declares no path to it.
         events: How many.
         first: When the first of them was met.
         last: When the last one was.
@@ -73,6 +74,7 @@ class Reason:
     source: str
     status: str
     code: str
+    schema_version: str | None
     events: int
     first: datetime
     last: datetime
@@ -180,7 +182,8 @@ def find(connection: psycopg.Connection[Any], named: str) -> list[tuple[int, int
 
 def show(connection: psycopg.Connection[Any], place: tuple[int, int]) -> dict[str, Any] | None:
     """One event: `chunk`, `pos`, `pipeline`, `source`, `delivery_id`, `received_at`, `status`,
-    `attempts`, `processed_at`, `last_error` and `raw` (bytes); None where it is no more in staging.
+    `attempts`, `processed_at`, `last_error`, `schema_version`, `raw` (bytes) and `encrypted`
+    (whether fields of it are); None where it is no more in staging.
     """  # noqa: D205  a list of names is longer than a line
     with connection.cursor() as cursor:
         cursor.execute(_SQL["found"], {"chunk": place[0], "pos": place[1]})

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from penstock.errors import UsageError
 from penstock.events.sources import Source, WebhookSource, name_of
+from penstock.model.options import OrphanPolicy
 from penstock.postgres.catalog import nearest
 
 if TYPE_CHECKING:
@@ -84,6 +85,13 @@ class Pipeline:
             wrong.append("key: by which column is a row of the target known?")
         if self.attempts < 1 or self.batch < 1 or (self.days is not None and self.days < 1):
             wrong.append("attempts, batch and days must be at least 1")
+        orphans = self.options.get("orphans")
+        waits = isinstance(orphans, Mapping) and OrphanPolicy.WAIT in orphans.values()
+        if waits and any(one.encrypt for one in self.sources):
+            wrong.append(
+                "orphans: rows that wait for their parents are kept in clear, and a source "
+                "declares encrypt; choose another policy than wait"
+            )
         names = [name_of(one) for one in self.sources]
         if twice := sorted({name for name in names if names.count(name) > 1}):
             wrong.append(f"two sources are called {', '.join(twice)}: give them a name=")

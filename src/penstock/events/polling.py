@@ -25,6 +25,7 @@ from penstock.connectors.rest.modules import Cursor, Link, NextUrl, Window
 from penstock.connectors.rest.paths import at
 from penstock.connectors.rest.reading import Page
 from penstock.errors import ConnectorError, SourceError, UsageError
+from penstock.events.encrypting import Cipher, cipher_of
 from penstock.events.pipeline import Pipeline
 from penstock.events.sources import MAX_EVENT_BYTES, HttpSource, name_of
 from penstock.events.staging import identified, source_id, stage
@@ -32,6 +33,7 @@ from penstock.events.taken import OnStep, Taken, unobserved
 from penstock.formats.jsons.cutting import Cutter
 from penstock.postgres.connection import connect
 from penstock.postgres.queries import queries
+from penstock.project.keys import ProjectKey
 
 #: A time in UTC, or a whole number as the API has it.
 Moment: TypeAlias = datetime | int
@@ -51,6 +53,7 @@ def take_pages(
     source: HttpSource,
     connectors: Mapping[str, Connector],
     *,
+    key: ProjectKey | None = None,
     on_step: OnStep = unobserved,
 ) -> Taken:
     """Read what is new of an API, once.
@@ -60,6 +63,7 @@ def take_pages(
         pipeline: Whose source it is.
         source: Which API, and what of it.
         connectors: Of the environment, by name.
+        key: The project's, for a source that declares `encrypt`.
         on_step: Called with `read`, `staged` (before the commit) and `committed`, for each page.
 
     Returns:
@@ -67,15 +71,18 @@ def take_pages(
         staged.
 
     Raises:
-        UsageError: The connector is no API, or the module cannot be read so.
+        UsageError: The connector is no API, the module cannot be read so, or there is no key.
         psycopg.Error: The database refuses, or the connection broke.
     """
     rest = _rest_of(source, connectors)
+    cipher = cipher_of(key, pipeline.name, name_of(source), source.encrypt)
     with connect(dsn) as connection:
-        number = source_id(connection, pipeline.name, name_of(source))
-        reading = _Reading(connection, rest, source, pipeline.name, number, on_step)
+        named = (pipeline.name, name_of(source))
+        number = source_id(connection, *named, source.schema_version)
+        reading = _Reading(connection, rest, source, pipeline.name, number, on_step, cipher)
         try:
             reading.read()
+            reading.taken.note_paths(cipher)
         except ConnectorError as error:
             reading.taken.problems.append(f"{error.message}. {error.advice}".removesuffix(". "))
         finally:
@@ -110,6 +117,7 @@ class _Reading:
     pipeline: str
     number: int
     on_step: OnStep
+    cipher: Cipher | None
     taken: Taken = field(default_factory=Taken)
     kept: _Kept = field(default_factory=_Kept)
     timeless: int = 0
@@ -159,12 +167,14 @@ class _Reading:
         reached = self._reached(raws)
         with self.connection.transaction():
             if raws:
-                frame = identified(self.source, pl.Series("raw", raws, dtype=pl.Binary))
+                series = pl.Series("raw", raws, dtype=pl.Binary)
+                frame = identified(self.source, series, self.cipher)
                 staged = stage(
                     self.connection,
                     self.number,
                     frame,
                     f"{name_of(self.source)} page {page.number}",
+                    encrypted=self.cipher is not None,
                 )
             self._keep(page, reached)
             self.on_step("staged")

@@ -7,7 +7,7 @@ one transaction: whoever has lost the batch meanwhile changes nothing.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -15,6 +15,7 @@ import psycopg
 from penstock.errors import UsageError
 from penstock.events import queue
 from penstock.events.arranging import Arranged, Arranger, Work, now_of, origins_of
+from penstock.events.clear import Reader, concealing
 from penstock.events.pipeline import Pipeline
 from penstock.events.queue import Batch, Failure, Outcome
 from penstock.events.registry import Overtaken, Registry, load_key
@@ -25,6 +26,7 @@ from penstock.model.options import LoadOptions
 from penstock.model.result import LoadResult
 from penstock.model.table import TableSpec
 from penstock.postgres.catalog import read_table
+from penstock.project.keys import ProjectKey
 
 if TYPE_CHECKING:
     import sqlalchemy
@@ -70,6 +72,7 @@ class Processor:
         control: In autocommit; for reading, and for batches without rows.
         engine: Where rows are loaded.
         run: The worker's run in the ledger.
+        key: The project's, for events with encrypted fields; None: there is none.
 
     Raises:
         UsageError: The target is not there, or has no unique key by which rows could be found.
@@ -81,8 +84,11 @@ class Processor:
         control: psycopg.Connection[Any],
         engine: sqlalchemy.Engine,
         run: RunRecord,
+        *,
+        key: ProjectKey | None = None,
     ) -> None:
         self.pipeline = pipeline
+        self._key = key
         self.spec = read_table(control, pipeline.target)
         self._control = control
         self._engine = engine
@@ -99,10 +105,15 @@ class Processor:
         Raises:
             TransformBroken: It is to be mended.
             TryAgain: The events are not in staging any more.
+            UsageError: They are encrypted, and the key is not here.
         """
         raws = queue.read(self._control, batches)
         origins = origins_of(batches)
-        return Work(batches, raws, origins, transformed(self.pipeline, raws, origins))
+        # Anew each time: the file of the key may have got another line.
+        clear = Reader(self.pipeline.name, self._key).all_of(batches, raws)
+        made = transformed(self.pipeline, clear.raws, origins, clear.hidden)
+        made.failures |= clear.failures
+        return Work(batches, raws, origins, made, clear.hidden)
 
     def process(self, batches: Sequence[Batch]) -> Processed:
         """Work on batches, and finish them.
@@ -186,7 +197,10 @@ class Processor:
                 self._registry.write(connection, arranged.fresh, gone, changed=written > 0)
             finish(connection, outcome)
 
-        options = self._options(mode, on_books, along)
+        conceal = None
+        if work.hidden:
+            conceal = concealing(arranged.events.to_list(), work.hidden, work.raws)
+        options = replace(self._options(mode, on_books, along), conceal=conceal)
         pairs = [(self.pipeline.target, arranged.source)]
         result = run_load(where, pairs, options, self._run)[0]
         return Processed(outcome, len(work.raws), result)

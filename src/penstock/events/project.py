@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -13,10 +13,12 @@ from penstock.connectors.protocol import Connector
 from penstock.connectors.registry import connectors
 from penstock.errors import UsageError
 from penstock.events.pipeline import Pipeline, pipeline_named, pipelines_in
+from penstock.events.sources import Source, name_of
 from penstock.ledger import install
 from penstock.postgres.catalog import nearest
 from penstock.postgres.connection import connect
 from penstock.project.environment import Environment, choose, load_config
+from penstock.project.keys import ProjectKey
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +74,25 @@ class Opened:
             TargetError: The project's own server does not start.
         """
         return self.postgres(pipeline).conninfo()
+
+    @property
+    def key(self) -> ProjectKey:
+        """The project's key, which may not be there."""
+        return ProjectKey(self.env.project)
+
+    def check_key(self, sources: Iterable[Source]) -> None:
+        """Refuse to begin without the key that sources need.
+
+        Raises:
+            UsageError: One of them declares `encrypt`, and there is no key.
+        """
+        for one in sources:
+            if one.encrypt:
+                try:
+                    self.key.derived("")
+                except UsageError as error:
+                    said = f"source {name_of(one)} declares encrypt"
+                    raise UsageError(f"{said}: {error.message}") from None
 
     def close(self) -> None:
         """Give back what the connectors hold."""

@@ -52,6 +52,7 @@ class Batch:
         pos_to: After the last one.
         received_at: Of all of them.
         attempts: How often it was claimed, this time included, and not ended properly.
+        encrypted: True: fields of the events are encrypted.
     """
 
     batch_id: int
@@ -63,6 +64,7 @@ class Batch:
     pos_to: int
     received_at: datetime
     attempts: int
+    encrypted: bool
 
     @property
     def events(self) -> int:

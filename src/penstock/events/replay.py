@@ -24,6 +24,7 @@ from penstock.model.table import TableSpec
 from penstock.postgres.connection import target_of
 from penstock.postgres.names import qualified
 from penstock.postgres.queries import queries
+from penstock.project.keys import ProjectKey
 
 if TYPE_CHECKING:
     import sqlalchemy
@@ -114,7 +115,12 @@ def not_staged(connection: psycopg.Connection[Any], pipeline: Pipeline, span: Sp
 
 
 def difference(
-    control: psycopg.Connection[Any], engine: sqlalchemy.Engine, pipeline: Pipeline, span: Span
+    control: psycopg.Connection[Any],
+    engine: sqlalchemy.Engine,
+    pipeline: Pipeline,
+    span: Span,
+    *,
+    key: ProjectKey | None = None,
 ) -> Difference:
     """What a replay would do; every change is rolled back.
 
@@ -123,13 +129,14 @@ def difference(
         engine: Where the target is; rows are loaded there, looked at, and rolled back.
         pipeline: Whose events.
         span: Which of them.
+        key: The project's, for events with encrypted fields; None: there is none.
 
     Raises:
         PenstockError: As for the work itself.
     """
     total = Difference()
     run = RunRecord("replay", f"penstock replay {pipeline.name} --dry-run")
-    processor = Processor(pipeline, control, engine, run)
+    processor = Processor(pipeline, control, engine, run, key=key)
     for row in control.execute(_TO_REPLAY, _of(pipeline, span)).fetchall():
         with engine.connect() as connection:
             transaction = connection.begin()

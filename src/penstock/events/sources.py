@@ -6,7 +6,7 @@ transform makes, says which row of the target it is about.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -27,16 +27,34 @@ class Identified:
         immutable: True: an id never comes with other content, and is the delivery id alone. Else
             the delivery id is the id with the content's hash: a newer version of an event is not
             taken for a repetition.
+        encrypt: Dotted paths of personal fields in its JSON, such as `user.email` or
+            `items[].note`: their values are encrypted by the project's key before they are staged.
+        schema_version: Dotted path of the version of an event's schema in its JSON, by which
+            people look at events and at why they fail; None: it says none.
     """
 
     id: str | None = "id"
     immutable: bool = False
+    encrypt: Sequence[str] = ()
+    schema_version: str | None = None
 
     def __post_init__(self) -> None:
-        if self.id is not None and not all(self.id.split(".")):
-            raise UsageError(f'id: "{self.id}" is no path of keys, such as "id" or "event.id"')
+        for name, path in (("id", self.id), ("schema_version", self.schema_version)):
+            if path is not None and not all(path.split(".")):
+                raise UsageError(f'{name}: "{path}" is no path of keys, such as "id" or "event.id"')
         if self.id is None and self.immutable:
             raise UsageError("immutable=True needs id: without one the content is the id")
+        wrong = [self.encrypt] if isinstance(self.encrypt, str) else self.encrypt
+        for one in wrong:
+            if wrong is not self.encrypt or not all(plain_path(one).split(".")):
+                raise UsageError(
+                    f'encrypt: "{one}" is no list of paths such as ["user.email", "items[].note"]'
+                )
+
+
+def plain_path(path: str) -> str:
+    """A path of fields without the marks of lists, through which it leads anyhow."""
+    return path.replace("[]", "").removeprefix(".")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +105,9 @@ class WebhookSource(Identified):
         secret: The key in `env` whose value is the secret, or two of them during a rotation.
         tolerance: How far the signed time may lie from ours, in both directions.
         max_bytes: Of the longest body.
+        rate: Signed requests a second that each receiver takes; what is more is answered 429.
+            None: as many as come.
+        burst: Requests that may come at once after a pause; None: those of a second.
     """
 
     name: str
@@ -94,6 +115,8 @@ class WebhookSource(Identified):
     scheme: Any = "standard"
     tolerance: timedelta = timedelta(minutes=5)
     max_bytes: int = 1 << 20
+    rate: float | None = None
+    burst: int | None = None
 
 
 Source = FileSource | HttpSource | WebhookSource

@@ -14,6 +14,7 @@ import polars as pl
 import psycopg
 
 from penstock.events.arrivals import Arrivals, Many, arrivals
+from penstock.events.encrypting import Cipher
 from penstock.events.identity import delivery_ids
 from penstock.events.sources import Identified
 from penstock.postgres.queries import queries
@@ -33,10 +34,12 @@ class Delivery:
     Attributes:
         delivery_id: Tells whether it was received before.
         raw: Its bytes.
+        encrypted: True: some of its fields are encrypted.
     """
 
     delivery_id: str
     raw: bytes
+    encrypted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +57,28 @@ class Staged:
     chunk: int | None
 
 
-def source_id(connection: psycopg.Connection[Any], pipeline: str, source: str) -> int:
-    """The number of a source; it is given one where it has none."""
-    of = {"pipeline": pipeline, "source": source}
+def source_id(
+    connection: psycopg.Connection[Any],
+    pipeline: str,
+    source: str,
+    schema_version: str | None = None,
+) -> int:
+    """The number of a source; it is given one where it has none.
+
+    Args:
+        connection: Any.
+        pipeline: The pipeline's name.
+        source: The source's.
+        schema_version: The path that it declares; the ledger knows the last one.
+    """
+    of = {"pipeline": pipeline, "source": source, "path": schema_version}
     row = connection.execute(_SQL["find_source"], of).fetchone()
     if row is None:
         connection.execute(_SQL["add_source"], of)
         row = connection.execute(_SQL["find_source"], of).fetchone()
     assert row is not None  # noqa: S101  it was added, by us or by another
+    if row[1] != schema_version:
+        connection.execute(_SQL["declare_source"], of)
     return int(row[0])
 
 
@@ -82,6 +99,8 @@ def stage(
     source: int,
     deliveries: Sequence[Delivery] | pl.DataFrame,
     origin: str = "",
+    *,
+    encrypted: bool = False,
 ) -> Staged:
     """Stage deliveries of one source, in the caller's transaction.
 
@@ -91,6 +110,7 @@ def stage(
         deliveries: In the order in which they came; or a frame of `delivery_id` (String) and
             `raw` (Binary), none NULL.
         origin: Where they came from, for people: a file, a page.
+        encrypted: True: fields of them are encrypted, and are to be read so.
 
     Raises:
         psycopg.Error: The server refused; the transaction has failed.
@@ -105,9 +125,8 @@ def stage(
     if staged:
         new.store(connection, source, chunk)
     of = {"chunk": chunk, "staged": staged, "repeated": received - staged, "size": BATCH}
-    connection.execute(
-        _SQL["add_chunk"], {**of, "source": source, "origin": origin, "received": received}
-    )
+    said = {"source": source, "origin": origin, "received": received, "encrypted": encrypted}
+    connection.execute(_SQL["add_chunk"], of | said)
     if staged:
         connection.execute(_SQL["add_batches"], of)
         connection.execute(_SQL["notify"], {"channel": CHANNEL, "pipeline": pipeline})
@@ -137,6 +156,8 @@ def _claim(
             left = came.without({row[0] for row in known})
 
 
-def identified(of: Identified, raws: pl.Series) -> pl.DataFrame:
-    """Raw events (Binary) as `stage` takes them."""
-    return pl.DataFrame({"delivery_id": delivery_ids(of, raws), "raw": raws})
+def identified(of: Identified, raws: pl.Series, cipher: Cipher | None = None) -> pl.DataFrame:
+    """Raw events (Binary) as `stage` takes them: known by what was received, then encrypted."""
+    known_as = delivery_ids(of, raws)
+    kept = raws if cipher is None else cipher.encrypt_all(raws)
+    return pl.DataFrame({"delivery_id": known_as, "raw": kept})

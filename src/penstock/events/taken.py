@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from penstock.events.encrypting import Cipher
 from penstock.events.staging import Staged
 
 #: Events of one commit at the most, and about their bytes.
@@ -51,3 +52,8 @@ class Taken:
         self.received += staged.staged + staged.repeated
         self.staged += staged.staged
         self.repeated += staged.repeated
+
+    def note_paths(self, cipher: Cipher | None) -> None:
+        """Say which of the paths that are to be encrypted no event had that was received."""
+        for path in cipher.not_met() if cipher is not None and self.received else ():
+            self.notes.append(f"encrypt: none of {self.received:,} events has {path}")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -49,33 +49,40 @@ class Made:
         return set(range(events)) - set(self.frame[ROW].to_list()) - set(self.failures)
 
 
-def transformed(pipeline: Pipeline, raws: Sequence[bytes], origins: pl.DataFrame) -> Made:
+def transformed(
+    pipeline: Pipeline,
+    raws: Sequence[bytes],
+    origins: pl.DataFrame,
+    hidden: Collection[int] = frozenset(),
+) -> Made:
     """The rows of events.
 
     Args:
         pipeline: Its transform.
         raws: The events; one that was forgotten gives no row.
         origins: Of each `source` (String) and `received_at` (Datetime, UTC).
+        hidden: Numbers of events of which no reason may tell anything.
 
     Raises:
         TransformBroken: It fails for each of many events, or gives what is no frame of rows.
     """
     if FORGOTTEN in raws:
         left = [number for number, raw in enumerate(raws) if raw != FORGOTTEN]
-        made = transformed(pipeline, [raws[number] for number in left], origins[left])
+        still = {new for new, number in enumerate(left) if number in hidden}
+        made = transformed(pipeline, [raws[number] for number in left], origins[left], still)
         events = pl.Series(ROW, left, dtype=pl.Int64).gather(made.frame[ROW])
         failures = {left[number]: why for number, why in made.failures.items()}
         return Made(made.frame.with_columns(events), failures)
     if pipeline.frame is not None:
-        return _by_frame(pipeline.frame, raws, origins)
+        return _by_frame(pipeline.frame, raws, origins, hidden)
     assert pipeline.transform is not None  # noqa: S101  the declaration has one of them
-    return _by_event(pipeline.transform, raws)
+    return _by_event(pipeline.transform, raws, hidden)
 
 
 # One by one ----------------------------------------------------------------------------------
 
 
-def _by_event(transform: Transform, raws: Sequence[bytes]) -> Made:
+def _by_event(transform: Transform, raws: Sequence[bytes], hidden: Collection[int]) -> Made:
     rows: list[Mapping[str, str | None]] = []
     events: list[int] = []
     failures: dict[int, Failure] = {}
@@ -83,7 +90,8 @@ def _by_event(transform: Transform, raws: Sequence[bytes]) -> Made:
         try:
             value = parsed(raw)
         except ValueError as error:
-            failures[number] = Failure("json", f"is no JSON that can be read exactly: {error}")
+            said = "is no JSON that can be read exactly"
+            failures[number] = Failure("json", said if number in hidden else f"{said}: {error}")
             continue
         except RecursionError:
             failures[number] = Failure("json", "is nested too deep")
@@ -92,9 +100,10 @@ def _by_event(transform: Transform, raws: Sequence[bytes]) -> Made:
             given = rows_of(transform(value))
             made = [text_row(one) for one in given]
         except CannotBeText as error:
-            failures[number] = Failure("transform", str(error))
+            said = told(error, hidden=True) if number in hidden else str(error)
+            failures[number] = Failure("transform", said)
         except Exception as error:  # noqa: BLE001  it is the project's code: it may raise anything
-            failures[number] = Failure("transform", told(error))
+            failures[number] = Failure("transform", told(error, hidden=number in hidden))
         else:
             rows += made
             events += [number] * len(made)
@@ -165,7 +174,12 @@ _DECODER = json.JSONDecoder(
 # Many at once --------------------------------------------------------------------------------
 
 
-def _by_frame(transform: FrameTransform, raws: Sequence[bytes], origins: pl.DataFrame) -> Made:
+def _by_frame(
+    transform: FrameTransform,
+    raws: Sequence[bytes],
+    origins: pl.DataFrame,
+    hidden: Collection[int],
+) -> Made:
     texts, failures = _texts(raws)
     numbers = pl.int_range(len(raws), dtype=pl.Int64, eager=True)
     frame = pl.DataFrame([texts, *origins.get_columns(), numbers.alias(ROW)])
@@ -179,9 +193,9 @@ def _by_frame(transform: FrameTransform, raws: Sequence[bytes], origins: pl.Data
         if frame.height >= _ALL_WRONG:
             sample, found = frame.gather_every(frame.height // _ALL_WRONG), dict[int, Failure]()
             for one in sample.iter_slices(1):
-                _tried(transform, one, [], found)
+                _tried(transform, one, [], found, hidden)
             _hold_against(found, sample.height)
-        _tried(transform, frame, parts, failures)
+        _tried(transform, frame, parts, failures, hidden)
     if not parts:
         return Made(pl.DataFrame(schema={ROW: pl.Int64()}), failures)
     return Made(pl.concat(parts, how="diagonal_relaxed"), failures)
@@ -209,6 +223,7 @@ def _tried(
     frame: pl.DataFrame,
     parts: list[pl.DataFrame],
     failures: dict[int, Failure],
+    hidden: Collection[int],
 ) -> None:
     """Halve what the transform cannot take, until single events are left that it cannot."""
     if frame.is_empty():
@@ -220,10 +235,11 @@ def _tried(
     except (Exception, pl.exceptions.PanicException) as error:  # noqa: BLE001  the project's code
         if frame.height > 1:
             half = frame.height // 2
-            _tried(transform, frame[:half], parts, failures)
-            _tried(transform, frame[half:], parts, failures)
+            _tried(transform, frame[:half], parts, failures, hidden)
+            _tried(transform, frame[half:], parts, failures, hidden)
             return
-        failures[frame[ROW][0]] = Failure("transform", told(error))
+        number = frame[ROW][0]
+        failures[number] = Failure("transform", told(error, hidden=number in hidden))
 
 
 def _checked(made: Any, given: pl.DataFrame) -> pl.DataFrame:
@@ -250,13 +266,16 @@ def _checked(made: Any, given: pl.DataFrame) -> pl.DataFrame:
 # What is said --------------------------------------------------------------------------------
 
 
-def told(error: BaseException) -> str:
-    """An error of the project's code, with its file and line."""
+def told(error: BaseException, *, hidden: bool = False) -> str:
+    """An error of the project's code, with its file and line; `hidden`: not what it says."""
     own = str(Path(__file__).parent.parent)
     place = ""
     for one in traceback.extract_tb(error.__traceback__):
         if not one.filename.startswith(own) and "site-packages" not in one.filename:
             place = f" ({Path(one.filename).name}, line {one.lineno})"
+    if hidden:
+        said = "what it says is not told, as fields of the event are encrypted"
+        return f"{type(error).__name__}{place}; {said}"
     first = (str(error).splitlines() or [""])[0][:500]
     return f"{type(error).__name__}: {first}{place}"
 

@@ -1,5 +1,8 @@
 """A worker: claims events, works on them, and looks for more. Not for: the work (`processing`).
 
+A process may have workers of several pipelines, which take turns: a claim each, so that one with
+much to do does not keep the others waiting.
+
 Exactly once in its effect: what a worker did is committed with the acknowledgement or not at all.
 """
 
@@ -12,8 +15,9 @@ import random
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass, field, fields
+from enum import Enum, auto
 from typing import Any
 
 import psycopg
@@ -29,6 +33,7 @@ from penstock.events.queue import LEASE, Batch, Fenced
 from penstock.events.staging import CHANNEL
 from penstock.ledger.runs import RunRecord
 from penstock.postgres.connection import connect, normalise, translated
+from penstock.project.keys import ProjectKey
 
 #: Seconds between two looks for events, where nobody tells that there are some.
 _LOOK = 1.0
@@ -74,6 +79,25 @@ class Worked:
             self.loaded += done.result.inserted + done.result.updated
 
 
+def added(one: Worked, other: Worked) -> Worked:
+    """What two have done."""
+    values: dict[str, Any] = {
+        part.name: getattr(one, part.name) + getattr(other, part.name) for part in fields(Worked)
+    }
+    return Worked(**{**values, "troubles": values["troubles"][-10:]})
+
+
+class Turn(Enum):
+    """What a worker's turn came to."""
+
+    #: It has worked, or may find something at once.
+    WORKED = auto()
+    #: Nothing waits that is due.
+    NOTHING = auto()
+    #: Its connection broke, and it is not yet time for another one.
+    LATER = auto()
+
+
 class Worker:
     """Works on one pipeline in this process.
 
@@ -83,6 +107,7 @@ class Worker:
         name: Known to the parent process; default: host, process and a number.
         stop: Set by who wants it to end: what is begun is finished.
         on_batch: Told of each batch that was finished, and of troubles.
+        key: The project's, for events with encrypted fields; None: there is none.
     """
 
     def __init__(
@@ -93,15 +118,18 @@ class Worker:
         name: str = "",
         stop: threading.Event | None = None,
         on_batch: Callable[[Worked], None] | None = None,
+        key: ProjectKey | None = None,
     ) -> None:
         self.pipeline = pipeline
         self.name = name or f"{platform.node()}/{os.getpid()}/{uuid.uuid4().hex[:8]}"
         self.stop = stop or threading.Event()
         self.worked = Worked()
         self._dsn = dsn
-        self._on_batch = on_batch
+        self._key = key
+        self.on_batch = on_batch
         self._troubles = 0
         self._began = False
+        self._hearing: psycopg.Connection[Any] | None = None
 
     def run(self, *, once: bool = False) -> Worked:
         """Work until told to stop; `once`: until nothing waits that is due.
@@ -110,10 +138,18 @@ class Worker:
             PenstockError: The database cannot be reached at the beginning, or the declaration does
                 not fit it.
         """
-        while not self.stop.is_set():
+        in_turn([self], self.stop, once=once)
+        return self.worked
+
+    def turns(self) -> Generator[Turn, None, None]:
+        """Work without end, a claim each turn; to be closed.
+
+        Raises:
+            PenstockError: As for `run`.
+        """
+        while True:
             try:
-                self._session(once=once)
-                break
+                yield from self._session()
             except TryAgain as error:
                 if not self._began:
                     raise
@@ -125,26 +161,36 @@ class Worker:
                 if said is None:
                     raise
                 self._trouble(translated(said, "work").message)
-            self._pause()  # the connection broke: another session is begun
-        return self.worked
+            finally:
+                self._hearing = None
+            due = time.monotonic() + self._wait_after()
+            while time.monotonic() < due:
+                yield Turn.LATER
 
-    def _session(self, *, once: bool) -> None:
+    def hears(self, seconds: float) -> bool:
+        """Wait so long for events; True where there may be some."""
+        if self._hearing is None:
+            self.stop.wait(seconds)
+            return False
+        try:
+            return any(self._hearing.notifies(timeout=seconds, stop_after=1))
+        except (psycopg.OperationalError, psycopg.InterfaceError):
+            return True  # it broke, as the next claim finds
+
+    def _session(self) -> Generator[Turn, None, None]:
         with connect(self._dsn) as control, loading_engine(self._dsn) as engine:
-            listening = _listen(control)
+            self._hearing = control if _listen(control) else None
             named = _session_of(engine, control)
             run = RunRecord("work", f"penstock work {self.pipeline.name}")
-            processor = Processor(self.pipeline, control, engine, run)
+            processor = Processor(self.pipeline, control, engine, run, key=self._key)
             queue.regain(control, self.pipeline.name, self.name)
             self._began = True
-            while not self.stop.is_set():
+            while True:
                 batches = queue.claim(control, self.pipeline, {"worker": self.name, **named})
                 ripe = [one for one in batches if queue.ripe(control, self.pipeline, one)]
                 if ripe:
                     self._work(processor, control, ripe)
-                elif not batches:
-                    if once:
-                        return
-                    _wait(control, self.stop, listening=listening)
+                yield Turn.WORKED if batches else Turn.NOTHING
 
     def _work(
         self, processor: Processor, control: psycopg.Connection[Any], batches: list[Batch]
@@ -194,15 +240,34 @@ class Worker:
         self._tell()
 
     def _tell(self) -> None:
-        if self._on_batch is not None:
-            self._on_batch(self.worked)
+        if self.on_batch is not None:
+            self.on_batch(self.worked)
 
     def _wait_after(self) -> float:
         longest = min(_FIRST_WAIT * 2 ** min(self._troubles, 16), _LONGEST_WAIT)
         return random.uniform(longest / 2, longest)  # noqa: S311  workers shall not come at once
 
-    def _pause(self) -> None:
-        self.stop.wait(self._wait_after())
+
+def in_turn(workers: Sequence[Worker], stop: threading.Event, *, once: bool = False) -> None:
+    """Let workers of several pipelines work, a claim each, until told to stop.
+
+    Args:
+        workers: Each of another pipeline.
+        stop: As they have it.
+        once: True: until nothing waits that is due.
+
+    Raises:
+        PenstockError: As for `Worker.run`.
+    """
+    with contextlib.ExitStack() as stack:
+        turns = [stack.enter_context(contextlib.closing(one.turns())) for one in workers]
+        while not stop.is_set():
+            came = [next(one) for one in turns if not stop.is_set()]
+            if Turn.WORKED in came:
+                continue
+            if once and set(came) == {Turn.NOTHING}:
+                return
+            _wait(workers, stop)
 
 
 @contextlib.contextmanager
@@ -251,13 +316,10 @@ def _listen(control: psycopg.Connection[Any]) -> bool:
     return True
 
 
-def _wait(control: psycopg.Connection[Any], stop: threading.Event, *, listening: bool) -> None:
-    if not listening:
-        stop.wait(_LOOK)
-        return
+def _wait(workers: Sequence[Worker], stop: threading.Event) -> None:
     until = time.monotonic() + _LOOK
     while not stop.is_set() and time.monotonic() < until:
-        for _ in control.notifies(timeout=_HEED, stop_after=1):
+        if any(one.hears(_HEED / len(workers)) for one in workers):
             return
 
 
@@ -276,6 +338,6 @@ def _session_of(engine: sqlalchemy.Engine, control: psycopg.Connection[Any]) -> 
     return {"pid": row[0], "started": row[1]}
 
 
-def drain(pipeline: Pipeline, dsn: str) -> Worked:
+def drain(pipeline: Pipeline, dsn: str, key: ProjectKey | None = None) -> Worked:
     """Work in this process until nothing waits that is due; for tests and notebooks."""
-    return Worker(pipeline, dsn).run(once=True)
+    return Worker(pipeline, dsn, key=key).run(once=True)

@@ -50,7 +50,7 @@ WORKER_RIGHTS: Mapping[str, tuple[str, ...]] = {
 #: What the intake of events may do, and nothing else: it adds to staging.
 INGEST_RIGHTS: Mapping[str, tuple[str, ...]] = {
     "alembic_version": ("SELECT",),
-    "sources": ("SELECT", "INSERT"),
+    "sources": _WRITTEN,
     "chunks": ("SELECT", "INSERT"),
     "events": ("SELECT", "INSERT"),
     "event_ids": ("SELECT", "INSERT"),

@@ -40,16 +40,22 @@ class Spool:
 
     Args:
         origin: Gives the source's name and the record number of a `_row`.
+        conceal: What becomes of rows before they are kept; None: they stay as they are.
 
     Attributes:
         rows: How many there are.
         unsplit: How many of them could not be split into fields.
     """
 
-    def __init__(self, origin: Callable[[int], tuple[str, int]]) -> None:
+    def __init__(
+        self,
+        origin: Callable[[int], tuple[str, int]],
+        conceal: Callable[[pl.DataFrame], pl.DataFrame] | None = None,
+    ) -> None:
         self.rows = 0
         self.unsplit = 0
         self._origin = origin
+        self._conceal = conceal
         self._frames: list[pl.DataFrame] = []
         self._bytes = 0
         self._files: list[IO[bytes]] = []
@@ -61,6 +67,8 @@ class Spool:
         if frame.is_empty():
             return
         frame = frame.select(pl.col(name).cast(dtype) for name, dtype in SCHEMA.items())
+        if self._conceal is not None:
+            frame = self._conceal(frame)
         self.rows += frame.height
         self.unsplit += frame.get_column("values").null_count()
         self._count(frame)

@@ -84,7 +84,7 @@ class TableLoad:
         groups: GroupFilter | None = None,
     ) -> None:
         self.prepared = prepared
-        self.books = TableBooks(prepared, options, Spool(prepared.origin))
+        self.books = TableBooks(prepared, options, Spool(prepared.origin, options.conceal))
         self._connection = connection
         self._options = options
         self._room = room

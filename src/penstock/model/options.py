@@ -258,6 +258,8 @@ class LoadOptions:
             the code and the reason of its first fault.
         one_of_many: True: one of the many batches of a pipeline. All of its rows may be refused,
             and the table's statistics are left to autovacuum.
+        conceal: What becomes of refused rows (`penstock.loading.spool.SCHEMA`) before anything of
+            them is kept or told.
     """
 
     mode: LoadMode = LoadMode.APPEND
@@ -295,6 +297,7 @@ class LoadOptions:
     carried: tuple[str, ...] = ()
     on_books: Callable[[str, int, list[tuple[int, str, str]]], None] | None = None
     one_of_many: bool = False
+    conceal: Callable[[Any], Any] | None = None
 
     def written(self, typed: Collection[str] = ()) -> dict[str, Any]:
         """How the values are written, as options of `load_table`, where it is not the default.

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import re
 import stat
 from pathlib import Path
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from penstock.errors import UsageError
 from penstock.model.secret import Secret
@@ -17,6 +20,8 @@ PREFIX = "enc:"
 #: Holds the key itself, or the path of its file; else it lies in the user's configuration.
 KEY_VARIABLE, FILE_VARIABLE = "PENSTOCK_KEY", "PENSTOCK_KEY_FILE"
 _PRIVATE = 0o600
+#: Bytes of a derived key, and of what names it.
+KEY_BYTES, ID_BYTES = 32, 4
 _NAME = re.compile(r"[^A-Za-z0-9_.-]+")
 
 
@@ -87,11 +92,32 @@ class ProjectKey:
             return Secret(self._fernet().decrypt(text.removeprefix(PREFIX).encode()).decode())
         except (InvalidToken, ValueError):
             raise UsageError(
-                f"it cannot be decrypted with {self._where()}: it was encrypted with another key, "
+                f"it cannot be decrypted with {self.where()}: it was encrypted with another key, "
                 "or cut or altered. Encrypt it again: python main.py -p"
             ) from None
 
-    def _where(self) -> str:
+    def derived(self, purpose: str) -> dict[bytes, bytes]:
+        """Keys for one purpose alone, by their ids; the newest first.
+
+        Who has one knows nothing of the project's key, nor of those for other purposes
+        (HKDF, RFC 5869).
+
+        Args:
+            purpose: Names it; two purposes have two keys.
+
+        Raises:
+            UsageError: There is no key, or it is none.
+        """
+        self._fernet()  # else a line that is no key would be taken for one
+        found: dict[bytes, bytes] = {}
+        for one in self._keys():
+            source = HKDF(SHA256(), ID_BYTES + KEY_BYTES, salt=None, info=purpose.encode())
+            made = source.derive(base64.urlsafe_b64decode(one))
+            found.setdefault(made[:ID_BYTES], made[ID_BYTES:])
+        return found
+
+    def where(self) -> str:
+        """Where the key is taken from, for people."""
         return KEY_VARIABLE if os.environ.get(KEY_VARIABLE) else str(self.path)
 
     def _fernet(self) -> MultiFernet:
@@ -100,7 +126,7 @@ class ProjectKey:
             return MultiFernet([Fernet(key) for key in keys])
         except ValueError:
             raise UsageError(
-                f"{self._where()} holds no key (32 bytes in URL-safe base64 on each line)"
+                f"{self.where()} holds no key (32 bytes in URL-safe base64 on each line)"
             ) from None
 
     def _keys(self) -> list[str]:

@@ -162,3 +162,23 @@ def test_workers_go_on_until_they_are_told_to_stop(
     assert process.returncode == 3  # two of the events have failed
     assert "4 events, 2 rows written, 2 failed" in said
     assert "Traceback" not in said
+
+
+def test_several_pipelines_are_worked_on_by_one_process(
+    project: Path, ledger_database: Database
+) -> None:
+    second = PIPELINES.replace("shop = ", "more = ").replace('name="shop"', 'name="more"')
+    (project / "pipelines/more.py").write_text(second.replace("in/", "in2/"))
+    (project / "in2").mkdir()
+    (project / "in2/a.ndjson").write_text('{"id": "z", "kind": "view"}\n')
+    os.utime(project / "in2/a.ndjson", (1, 1))
+    assert penstock(project, "ingest", "more").returncode == 0
+    done = penstock(project, "work", "--all", "--once", "--json")
+    assert done.returncode == 3, done.stderr
+    told = json.loads(done.stdout)
+    assert told["pipelines"] == ["more", "shop"]
+    assert (told["events"], told["loaded"], told["failed"]) == (4, 2, 2)
+    for words in ([], ["shop", "--all"]):
+        done = penstock(project, "work", *words)
+        assert done.returncode == 2
+        assert "Which pipelines? Name them, or say --all." in done.stderr

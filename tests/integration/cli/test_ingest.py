@@ -105,3 +105,19 @@ def test_one_source_alone(project: Path, api: Api) -> None:
     assert done.returncode == 0
     assert [*json.loads(done.stdout)["sources"]] == ["drops"]
     assert api.asked == []
+
+
+def test_the_version_of_the_schema_is_where_it_is_declared(
+    project: Path, database: Database
+) -> None:
+    path = project / "pipelines/shop.py"
+    text = path.read_text()
+    path.write_text(text.replace('connector="drops"', 'connector="drops", schema_version="id"'))
+    assert penstock(project, "ingest", "shop_events", "--source", "drops").returncode == 0
+    seen = "select schema_version from penstock.event_status order by pos"
+    with database.connect() as connection:
+        assert connection.execute(seen).fetchall() == [("1",), ("2",)]
+    path.write_text(text)
+    assert penstock(project, "ingest", "shop_events", "--source", "drops").returncode == 0
+    with database.connect() as connection:
+        assert connection.execute(seen).fetchall() == [(None,), (None,)]

@@ -39,7 +39,7 @@ events = Pipeline(
         WebhookSource(name="code", scheme="github", secret="code.secret", max_bytes=1000),
         WebhookSource(
             name="own", scheme=Scheme(signature="x-sig", id="x-id"), secret="code.secret",
-            tolerance=timedelta(seconds=30),
+            tolerance=timedelta(seconds=30), rate=0.001, burst=1,
         ),
     ],
 )
@@ -112,12 +112,15 @@ def test_it_receives_until_it_is_stopped(
         assert post(port, "/in/code", github_signed(long, "d-2"), long) == 413
         own = github_signed(BODY, "")["x-hub-signature-256"].removeprefix("sha256=")
         assert post(port, "/in/own", {"x-sig": own, "x-id": "o-1"}) == 200
+        assert post(port, "/in/own", {"x-sig": own, "x-id": "o-2"}) == 429
         assert post(port, "/in/own", {}) == 401
         os.kill(running.pid, stop)
         out, error = running.communicate(timeout=30)
     assert running.returncode == 0, error
-    assert error == "Stopped: 4 received, 1 repeated, 1 x 401, 1 x 413.\n"
-    told = {"received": 4, "repeated": 1, "refused": {"401": 1, "413": 1}}
+    slowed, ended = error.splitlines()
+    assert slowed.endswith("own sends more than 0.001 requests a second: it is slowed.")
+    assert ended == "Stopped: 4 received, 1 repeated, 1 x 401, 1 x 413, 1 x 429."
+    told = {"received": 4, "repeated": 1, "refused": {"401": 1, "413": 1, "429": 1}}
     assert json.loads(out) == told
     with ledger_database.connect() as connection:
         found = connection.execute(
@@ -202,6 +205,9 @@ def test_a_database_that_does_not_answer_is_said(folder: Path) -> None:
         ('scheme="github"', 'scheme="gitlab"', "scheme: one of standard, github, stripe, or"),
         ("max_bytes=1000", "max_bytes=1 << 30", "max_bytes: 1 to 16,777,216"),
         ("seconds=30", "days=2", "tolerance: more than nothing, and up to a day"),
+        ("rate=0.001", "rate=0", "rate: more than 0 requests a second"),
+        ("rate=0.001, ", "", "burst: at least 1 request, and only with rate"),
+        ("burst=1", "burst=0", "burst: at least 1 request"),
         ('secret="code.secret", max', 'scheme_="", max', "unexpected keyword"),
         ("WebhookSource(name=", "print(dict(name=", "SyntaxError"),
     ],

@@ -12,6 +12,7 @@ from penstock.errors import UsageError
 from penstock.events import letters, replay
 from penstock.events.pipeline import Pipeline
 from penstock.events.replay import Change, Difference, Span
+from penstock.events.staging import source_id
 from penstock.events.worker import drain, loading_engine
 from penstock.postgres.connection import connect
 from tests.integration.events.conftest import Shop, event, places, row_of
@@ -193,3 +194,26 @@ def test_an_event_that_fails_can_be_replayed_twice_at_once(failed: Shop) -> None
     assert (worked.events, worked.failed, worked.troubles) == (8, 6, [])
     with connect(failed.url) as connection:
         assert places(letters.letters(connection)) == ["1/1", "1/2", "1/3"]
+
+
+def test_reasons_are_told_apart_by_the_version_of_the_schema(shop: Shop) -> None:
+    def strict_about_two(one: dict[str, Any]) -> Any:
+        if one.get("v", {}).get("n") != 1:
+            raise ValueError("not known")
+        return row_of(one)
+
+    versions = [{"n": 1}, {"n": 2}, {"n": "2"}, {"n": 3}, {}]
+    shop.stage(*(event(n, v=one) for n, one in enumerate(versions)), b"{bad")
+    drain(pipeline(strict_about_two), shop.url)
+    with connect(shop.url) as connection:
+        assert [one.events for one in letters.reasons(connection)] == [4, 1]
+        for path in ("x", "v.n"):  # it may be declared later, and otherwise
+            source_id(connection, "shop", "files", path)
+        found = [(one.code, one.schema_version, one.events) for one in letters.reasons(connection)]
+        assert found == [
+            ("transform", "2", 2), ("json", None, 1), ("transform", "3", 1), ("transform", None, 1),
+        ]  # fmt: skip
+        (place,) = letters.find(connection, "1/1")
+        shown = letters.show(connection, place)
+        assert shown is not None
+        assert shown["schema_version"] == "2"

@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -19,6 +20,7 @@ from psycopg import sql
 
 from penstock.events.sources import WebhookSource
 from penstock.events.webhooks import app
+from penstock.events.webhooks.rates import Rate
 from penstock.events.webhooks.schemes import Scheme
 from penstock.events.webhooks.signatures import Verified, delivery_id
 from penstock.ledger import roles
@@ -416,3 +418,38 @@ def test_a_role_that_may_only_add_to_staging_is_enough(ledger_database: Database
             connection.execute(sql.SQL("drop owned by {}").format(sql.Identifier(intake.name)))
             connection.execute(sql.SQL("drop owned by {}").format(sql.Identifier(owner)))
             connection.execute(sql.SQL("drop role {}").format(sql.Identifier(owner)))
+
+
+class Clock:
+    """Seconds, as they are set."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_what_is_above_a_sources_rate_is_answered_429_and_not_staged(
+    ledger_database: Database,
+) -> None:
+    clock = Clock()
+    with receiving(ledger_database.url) as hooks:
+        sources = dict(hooks.receiver.sources)
+        sources["partner"] = replace(sources["partner"], rate=Rate(0.4, 2, clock))
+        hooks.receiver.sources = sources
+        for _ in range(10):  # who cannot sign takes nothing of the sender's share
+            assert hooks.post(BODY, signed(BODY, "msg_0", key=b"another"))[0] == 401
+        answers = [hooks.post(BODY, signed(BODY, f"msg_{n}")) for n in range(4)]
+        assert [code for code, _, _ in answers] == [200, 200, 429, 429]
+        assert answers[2][1] == b"too many requests\n"
+        assert answers[2][2]["retry-after"] == "3"  # 1 / 0.4 = 2.5, in whole seconds
+        assert hooks.post(BODY, {})[0] == 401
+        assert hooks.post(BODY, signed(BODY, "msg_0"), "/in/small")[0] == 200
+        assert hooks.said == ["partner sends more than 0.4 requests a second: it is slowed."]
+        clock.now = 2.5
+        assert hooks.post(BODY, signed(BODY, "msg_2"))[0] == 200
+        assert hooks.receiver.answers[429] == 2
+    known_as = [(source, name) for source, name, _ in staged(ledger_database.url)]
+    assert known_as == [
+        ("partner", "msg_0"), ("partner", "msg_1"), ("small", "msg_0"), ("partner", "msg_2"),
+    ]  # fmt: skip

@@ -82,7 +82,7 @@ INGEST = {
     "event_ids": ADDED,
     "events": ADDED,
     "runs": {"SELECT"},
-    "sources": ADDED,
+    "sources": WRITTEN,
 }
 READER = {name: {"SELECT"} for name in LOADER}
 SHOP = """

@@ -9,11 +9,19 @@ select has_table_privilege('penstock.events', 'UPDATE')
 from pg_catalog.pg_class where oid = 'penstock.events'::regclass;
 
 -- name: candidates
--- Events that hold the value as it is, or a text that may be it, written otherwise.
-select s.source, e.chunk, e.pos, e.received_at, e.raw
+-- Events that hold the value as it is, or a text that may be it, written otherwise or encrypted.
+select s.source, e.chunk, e.pos, e.received_at, e.raw,
+       position('"enc:1:'::bytea in e.raw) > 0 and exists (
+           select from penstock.chunks c where c.chunk = e.chunk and c.encrypted)
 from penstock.events e join penstock.sources s using (source_id)
 where s.pipeline = %(pipeline)s
-  and (position(%(value)s in e.raw) > 0 or position('\x5c'::bytea in e.raw) > 0);
+  and (position(%(value)s in e.raw) > 0 or position('\x5c'::bytea in e.raw) > 0
+       or position('"enc:1:'::bytea in e.raw) > 0);
+
+-- name: encrypted_of
+-- Chunks of a file of the archive whose events are encrypted.
+select c.chunk from penstock.archived a join penstock.chunks c using (chunk)
+where a.file = %(file)s and c.encrypted;
 
 -- name: take_from_workers
 -- Who works on such an event now has read it: it cannot finish, and another reads anew.
@@ -50,11 +58,13 @@ where b.last_error is not null
 -- Refused rows of a pipeline, by where they came from, or by what they hold.
 select r.reject_id, r.raw,
        exists (select from unnest(%(origins)s::text[], %(places)s::int[]) n(origin, pos)
-               where n.origin = r.source and n.pos + 1 = r.record)
+               where n.origin = r.source and n.pos + 1 = r.record),
+       (select s.source from penstock.chunks c join penstock.sources s using (source_id)
+        where c.encrypted and c.chunk = substring(r.source from ' chunk ([0-9]{1,18})$')::bigint)
 from penstock.rejects r
 where r.source ^@ (%(pipeline)s || '/')
   and (position(%(value)s in r.raw) > 0 or position('\x5c'::bytea in r.raw) > 0
-       or r.source = any (%(origins)s));
+       or position('"enc:1:'::bytea in r.raw) > 0 or r.source = any (%(origins)s));
 
 -- name: forget_rejects
 -- With what was refused of them.

@@ -8,14 +8,20 @@ where %(pipeline)s::text is null or pipeline = %(pipeline)s
 order by pipeline, source;
 
 -- name: reasons
--- Why events are not in their target, the commonest first, each with one of them.
-select x.pipeline, s.source, x.status, x.code, count(*), min(x.changed_at), max(x.changed_at),
+-- Why events are not in their target, the commonest first, each with one of them; by the version of
+-- their schema where their source declares one.
+select x.pipeline, s.source, x.status, x.code,
+       penstock.payload(e.raw) #>> string_to_array(s.version_path, '.') as schema_version,
+       count(*), min(x.changed_at), max(x.changed_at),
        (array_agg(x.reason order by x.changed_at desc))[1],
        (array_agg(x.chunk || '/' || x.pos order by x.changed_at desc))[1]
 from penstock.event_states x
 join penstock.chunks c using (chunk) join penstock.sources s using (source_id)
+left join penstock.events e
+  on s.version_path is not null and e.chunk = x.chunk and e.pos = x.pos
+ and e.received_at = c.received_at
 where x.status in ('failed', 'dead') and (%(pipeline)s::text is null or x.pipeline = %(pipeline)s)
-group by 1, 2, 3, 4 order by 5 desc, 1, 2, 3, 4;
+group by 1, 2, 3, 4, 5 order by 6 desc, 1, 2, 3, 4, 5;
 
 -- name: listed
 -- Events that are not what their batch is; the newest first.
@@ -32,8 +38,9 @@ order by x.changed_at desc, x.chunk, x.pos limit %(limit)s;
 -- name: found
 -- One event with what is known of it, by its place.
 select chunk, pos, pipeline, source, delivery_id, received_at, status, attempts, processed_at,
-       last_error, raw
-from penstock.event_status where chunk = %(chunk)s and pos = %(pos)s;
+       last_error, schema_version, raw,
+       (select c.encrypted from penstock.chunks c where c.chunk = e.chunk) as encrypted
+from penstock.event_status e where chunk = %(chunk)s and pos = %(pos)s;
 
 -- name: delivered
 -- Where a delivery is, by its id, or by what its id begins with: an id is followed by a hash.
@@ -71,7 +78,7 @@ where x.status in ('failed', 'dead')
 -- name: span
 -- What was received in a time and is in staging, in batches, in the order in which it came.
 select s.pipeline, c.source_id, s.source, c.chunk, low as pos_from,
-       least(low + %(size)s, c.staged) as pos_to, c.received_at
+       least(low + %(size)s, c.staged) as pos_to, c.received_at, c.encrypted
 from penstock.chunks c join penstock.sources s using (source_id),
      generate_series(0, c.staged - 1, %(size)s) low
 where s.pipeline = %(pipeline)s and c.staged > 0
@@ -90,7 +97,7 @@ order by chunk, pos_from;
 
 -- name: to_replay
 -- The same, as claimed batches, without doing it.
-select 0::bigint, 0::bigint, 'replay', source, chunk, pos_from, pos_to, received_at, 1
+select 0::bigint, 0::bigint, 'replay', source, chunk, pos_from, pos_to, received_at, 1, encrypted
 from ({span}) one order by chunk, pos_from;
 
 -- name: not_staged

@@ -32,7 +32,8 @@ set status = 'processing', attempts = b.attempts + 1, token = b.token + 1, worke
 from picked join penstock.sources s on true
 where b.batch_id = picked.batch_id and s.source_id = b.source_id
 returning b.batch_id, b.token, b.kind, s.source, b.chunk, b.pos_from, b.pos_to, b.received_at,
-          b.attempts;
+          b.attempts,
+          (select c.encrypted from penstock.chunks c where c.chunk = b.chunk);
 
 -- name: beat
 -- Still alive; gives what is still ours.

@@ -2,12 +2,18 @@
 
 -- name: find_source
 -- The number of a source.
-select source_id from penstock.sources where pipeline = %(pipeline)s and source = %(source)s;
+select source_id, version_path from penstock.sources where pipeline = %(pipeline)s and source = %(source)s;
 
 -- name: add_source
 -- Another process may add it at the same time.
-insert into penstock.sources (pipeline, source) values (%(pipeline)s, %(source)s)
+insert into penstock.sources (pipeline, source, version_path)
+values (%(pipeline)s, %(source)s, %(path)s)
 on conflict do nothing;
+
+-- name: declare_source
+-- Where its events have the version of their schema is declared otherwise.
+update penstock.sources set version_path = %(path)s
+where pipeline = %(pipeline)s and source = %(source)s;
 
 -- name: provide_days
 -- The days of staging ahead; by the owner's rights.
@@ -25,8 +31,8 @@ where source_id = %(source)s and delivery_id = any (%(ids)s);
 
 -- name: add_chunk
 -- What was received, and how much of it was new.
-insert into penstock.chunks (chunk, source_id, origin, received, staged, repeated)
-values (%(chunk)s, %(source)s, %(origin)s, %(received)s, %(staged)s, %(repeated)s);
+insert into penstock.chunks (chunk, source_id, origin, received, staged, repeated, encrypted)
+values (%(chunk)s, %(source)s, %(origin)s, %(received)s, %(staged)s, %(repeated)s, %(encrypted)s);
 
 -- name: add_batches
 -- What workers claim: parts of the chunk, of bounded size.

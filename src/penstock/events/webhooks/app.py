@@ -7,6 +7,7 @@ known is treated as one whose signature is wrong, with the same work.
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -17,10 +18,12 @@ from typing import Any
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from penstock.events.encrypting import Cipher
 from penstock.events.sources import Identified
 from penstock.events.staging import Delivery
 from penstock.events.webhooks.batching import GroupCommit, Unavailable
 from penstock.events.webhooks.limits import Limits
+from penstock.events.webhooks.rates import Rate
 from penstock.events.webhooks.schemes import STANDARD, Scheme
 from penstock.events.webhooks.signatures import TOLERANCE, delivery_id, verify
 from penstock.model.secret import Secret
@@ -28,6 +31,8 @@ from penstock.model.secret import Secret
 #: Seconds after which a sender may try again; most wait longer by themselves.
 RETRY_AFTER = 5
 
+#: Bytes of a body that takes milliseconds to encrypt.
+_LONG = 64 << 10
 #: The secrets of a source that is not known: nothing is verified with them.
 _NOBODY: tuple[Secret, ...] = (Secret(""),)
 
@@ -44,6 +49,8 @@ class Receiving:
         identified: What tells its events apart where the scheme has no id.
         max_bytes: Of the longest body.
         into: Writes it.
+        cipher: Encrypts its personal fields, where it has some.
+        rate: How often it may send; None: as often as it likes.
     """
 
     number: int
@@ -53,6 +60,8 @@ class Receiving:
     identified: Identified
     max_bytes: int
     into: GroupCommit
+    cipher: Cipher | None = None
+    rate: Rate | None = None
 
 
 class _Answer:
@@ -87,10 +96,16 @@ _ENCODED = _Answer(415, "send the body without Content-Encoding")
 _HEAD_TOO_LARGE = _Answer(431, "too many or too long headers", connection="close")
 _FAULT = _Answer(500, "fault", connection="close")
 _LATER = _Answer(503, "try again later", retry_after=str(RETRY_AFTER))
+
+
+def _too_many(seconds: float) -> _Answer:
+    return _Answer(429, "too many requests", retry_after=str(math.ceil(seconds)))
+
+
 #: All that there are, but for those of other paths and methods.
 ANSWERS = (
     *(_ACCEPTED, _ALIVE, _READY, _BAD, _REFUSED, _LATE, _TOO_LARGE, _ENCODED, _HEAD_TOO_LARGE),
-    *(_FAULT, _LATER),
+    *(_FAULT, _LATER, _too_many(RETRY_AFTER)),
 )
 
 
@@ -161,13 +176,26 @@ class Receiver:
             return _REFUSED
         if len(body) > source.max_bytes:
             return _TOO_LARGE
+        if source.rate is not None and (seconds := source.rate.wait()):
+            self._exceeded(name, source.rate)
+            return _too_many(seconds)
         known_as = delivery_id(scheme, verified, body, source.identified)
+        delivery = Delivery(known_as, body)
+        if source.cipher is not None:
+            kept = await _encrypted(source.cipher, body)
+            delivery = Delivery(known_as, kept, encrypted=True)
         try:
             async with asyncio.timeout(self.limits.commit_seconds):
-                await source.into.stage(source.number, Delivery(known_as, body))
+                await source.into.stage(source.number, delivery)
         except (Unavailable, TimeoutError):
             return _LATER
         return _ACCEPTED
+
+    def _exceeded(self, name: str, rate: Rate) -> None:
+        """Tell people once."""
+        if not rate.exceeded:
+            rate.exceeded = True
+            self.say(f"{name} sends more than {rate.per_second:g} requests a second: it is slowed.")
 
     async def _body(self, headers: Sequence[tuple[bytes, bytes]], receive: Receive) -> bytes:
         """The body, which counts as held.
@@ -215,6 +243,13 @@ class Receiver:
         """Tell of an error that no request is to blame for."""
         del loop
         self.say(f"The receiver: {type(context.get('exception')).__name__}.")
+
+
+async def _encrypted(cipher: Cipher, body: bytes) -> bytes:
+    """A body as it is staged; nobody else waits while a long one is read."""
+    if len(body) < _LONG:
+        return cipher.encrypt(body)
+    return await asyncio.to_thread(cipher.encrypt, body)
 
 
 def application(receiver: Receiver) -> ASGIApp:

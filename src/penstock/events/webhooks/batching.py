@@ -180,9 +180,9 @@ class GroupCommit:
         # source, as they came.
         ordered = sorted((one for one in batch if one.delivery), key=_source)
         for source, ones in groupby(ordered, key=_source):
-            found = stage(
-                connection, source, [one.delivery for one in ones if one.delivery], _ORIGIN
-            )
+            deliveries = [one.delivery for one in ones if one.delivery]
+            encrypted = deliveries[0].encrypted  # as its source declares
+            found = stage(connection, source, deliveries, _ORIGIN, encrypted=encrypted)
             staged, repeated = staged + found.staged, repeated + found.repeated
         connection.commit()
         self.written.staged += staged

@@ -5,6 +5,7 @@ Not for: receiving (`server`).
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from typing import Any
 import psycopg
 
 from penstock.errors import UsageError
+from penstock.events.encrypting import cipher_of
 from penstock.events.pipeline import Pipeline
 from penstock.events.project import Opened, ready
 from penstock.events.sources import MAX_EVENT_BYTES, WebhookSource
@@ -20,9 +22,11 @@ from penstock.events.staging import source_id
 from penstock.events.webhooks.app import Receiver, Receiving
 from penstock.events.webhooks.batching import GroupCommit
 from penstock.events.webhooks.limits import Limits
+from penstock.events.webhooks.rates import Rate
 from penstock.events.webhooks.schemes import SCHEMES, Scheme, check_secrets
 from penstock.model.secret import Secret
 from penstock.postgres.connection import connect, translated
+from penstock.project.keys import ProjectKey
 
 #: What needs no escapes in an address.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
@@ -78,11 +82,12 @@ def receiver_of(project: Opened, say: Callable[[str], None]) -> Receiver:
         say: Tells people that a database fails, and that it works again.
 
     Raises:
-        UsageError: No pipeline has a webhook, or one is declared wrongly.
+        UsageError: No pipeline has a webhook, one is declared wrongly, or there is no key.
         TargetError: A ledger is not there and cannot be made.
         TryAgain: A database does not answer.
     """
     hooks = hooks_of(project.pipelines, project.env)
+    project.check_key(one.source for one in hooks)
     if not hooks:
         raise UsageError(
             f"No pipeline in {project.env.folder} has a webhook. Give one "
@@ -93,16 +98,21 @@ def receiver_of(project: Opened, say: Callable[[str], None]) -> Receiver:
         by_database.setdefault(project.dsn(hook.pipeline), []).append(hook)
     sources: dict[str, Receiving] = {}
     for dsn, ones in by_database.items():
-        sources |= _received(dsn, ones, say)
+        sources |= _received(dsn, ones, say, project.key)
     return Receiver(sources=sources, limits=Limits(), say=say)
 
 
-def _received(dsn: str, hooks: list[Hook], say: Callable[[str], None]) -> dict[str, Receiving]:
+def _received(
+    dsn: str, hooks: list[Hook], say: Callable[[str], None], key: ProjectKey
+) -> dict[str, Receiving]:
     """What is received into one database."""
     ready(dsn)
     try:
         with connect(dsn) as connection:
-            numbers = [source_id(connection, one.pipeline.name, one.source.name) for one in hooks]
+            numbers = [
+                source_id(connection, one.pipeline.name, one.source.name, one.source.schema_version)
+                for one in hooks
+            ]
     except psycopg.Error as error:
         raise translated(error, "receive webhooks") from None
     into = GroupCommit(connect=lambda: connect(dsn, autocommit=False), say=say)
@@ -115,6 +125,8 @@ def _received(dsn: str, hooks: list[Hook], say: Callable[[str], None]) -> dict[s
             identified=one.source,
             max_bytes=one.source.max_bytes,
             into=into,
+            rate=_rate(one.source),
+            cipher=cipher_of(key, one.pipeline.name, one.source.name, one.source.encrypt),
         )
         for one, number in zip(hooks, numbers, strict=True)
     }
@@ -130,9 +142,19 @@ def _hook(pipeline: Pipeline, source: WebhookSource, env: Mapping[str, Any]) -> 
         raise UsageError("tolerance: more than nothing, and up to a day")
     if not 0 < source.max_bytes <= MAX_EVENT_BYTES:
         raise UsageError(f"max_bytes: 1 to {MAX_EVENT_BYTES:,}")
+    if source.rate is not None and not 0 < source.rate < math.inf:
+        raise UsageError("rate: more than 0 requests a second, or None for as many as come")
+    if source.burst is not None and (source.rate is None or source.burst < 1):
+        raise UsageError("burst: at least 1 request, and only with rate")
     secrets = _secrets(source.secret, env)
     check_secrets(scheme, secrets)
     return Hook(pipeline=pipeline, source=source, scheme=scheme, secrets=secrets)
+
+
+def _rate(source: WebhookSource) -> Rate | None:
+    if source.rate is None:
+        return None
+    return Rate(source.rate, source.burst or math.ceil(source.rate))
 
 
 def _secrets(path: str, env: Mapping[str, Any]) -> tuple[Secret, ...]:

@@ -15,6 +15,7 @@ _STATEMENTS = [
         source_id int generated always as identity primary key,
         pipeline text not null,
         source text not null,
+        version_path text,
         unique (pipeline, source)
     )
     """,
@@ -28,6 +29,7 @@ _STATEMENTS = [
         staged int not null,
         repeated int not null,
         received_at timestamptz not null default now(),
+        encrypted boolean not null default false,
         check (received = staged + repeated)
     )
     """,
@@ -285,7 +287,10 @@ _STATEMENTS = [
            b.processed_at,
            case when x.status is distinct from 'succeeded' then coalesce(x.reason, b.last_error) end
              as last_error,
-           b.batch_id, e.raw
+           b.batch_id, e.raw,
+           case when s.version_path is not null
+                then penstock.payload(e.raw) #>> string_to_array(s.version_path, '.') end
+             as schema_version
     from penstock.events e
     join penstock.sources s using (source_id)
     join penstock.batches b
