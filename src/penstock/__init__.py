@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import penstock.quality as quality
     from penstock.errors import (
         BalanceError,
         BudgetExceeded,
@@ -80,6 +81,7 @@ _HOMES = {
     "inspect": "penstock.loading.inspect",
     "load_star": "penstock.loading.load",
     "load_table": "penstock.loading.load",
+    "quality": "penstock.quality",
     "replay_rejects": "penstock.loading.replay",
     "unit": "penstock.loading.together",
 }
@@ -123,6 +125,7 @@ __all__ = [  # noqa: RUF022  in plain order
     "inspect",
     "load_star",
     "load_table",
+    "quality",
     "replay_rejects",
     "unit",
 ]
@@ -132,7 +135,8 @@ def __getattr__(name: str) -> Any:
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(home), name)
+    module = import_module(home)
+    value = module if home == f"{__name__}.{name}" else getattr(module, name)
     globals()[name] = value
     return value
 
