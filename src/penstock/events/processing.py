@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from penstock.errors import UsageError
+from penstock.errors import LoadError, UsageError
 from penstock.events import queue
 from penstock.events.arranging import Arranged, Arranger, Work, now_of, origins_of
 from penstock.events.pipeline import Pipeline
@@ -21,10 +21,13 @@ from penstock.events.registry import Overtaken, Registry, load_key
 from penstock.events.transforming import transformed
 from penstock.ledger.runs import RunRecord
 from penstock.loading.load import options_from, run_load
+from penstock.model.checked import QUALITY
 from penstock.model.options import LoadOptions
 from penstock.model.result import LoadResult
 from penstock.model.table import TableSpec
 from penstock.postgres.catalog import read_table
+from penstock.postgres.connection import target_of
+from penstock.quality.declared import check_columns
 
 if TYPE_CHECKING:
     import sqlalchemy
@@ -104,8 +107,11 @@ class Processor:
         origins = origins_of(batches)
         return Work(batches, raws, origins, transformed(self.pipeline, raws, origins))
 
-    def process(self, batches: Sequence[Batch]) -> Processed:
-        """Work on batches, and finish them.
+    def process(self, batches: Sequence[Batch]) -> list[Processed]:
+        """Work on batches, and finish them: together, or each alone.
+
+        Where a quality check stops the load of several, each is loaded alone, so that only those
+        fail in which it does.
 
         Raises:
             Fenced: Another worker has them by now; nothing was changed.
@@ -117,12 +123,17 @@ class Processor:
             outcome = Outcome(dropped=work.made.dropped(len(work.raws)))
             with self._control.transaction():
                 queue.finish(self._control, self.pipeline, batches, outcome)
-            return Processed(outcome, len(work.raws))
+            return [Processed(outcome, len(work.raws))]
 
         def finish(connection: psycopg.Connection[Any], outcome: Outcome) -> None:
             queue.finish(connection, self.pipeline, batches, outcome)
 
-        return self.load(work, self._engine, finish)
+        try:
+            return [self.load(work, self._engine, finish)]
+        except LoadError as error:
+            if error.code != QUALITY:
+                raise
+        return [done for one in batches for done in self.process([one])]
 
     def load(self, work: Work, where: Any, finish: Any) -> Processed:
         """Load what a transform made.
@@ -131,6 +142,10 @@ class Processor:
             work: Batches and rows.
             where: An Engine, or a Connection whose transaction is joined.
             finish: Called with the psycopg connection and the outcome: the last write.
+
+        Raises:
+            LoadError: A quality check stops the load of several batches; where it stops that of
+                one, its events fail.
         """
         without: set[int] = set()
         mode = ""
@@ -188,8 +203,32 @@ class Processor:
 
         options = self._options(mode, on_books, along)
         pairs = [(self.pipeline.target, arranged.source)]
-        result = run_load(where, pairs, options, self._run)[0]
+        try:
+            result = run_load(where, pairs, options, self._run)[0]
+        except LoadError as error:
+            if error.code != QUALITY or len(work.batches) > 1:
+                raise
+            self._fail_all(arranged, outcome, str(error), (where, finish))
+            return Processed(outcome, len(work.raws))
         return Processed(outcome, len(work.raws), result)
+
+    def _fail_all(
+        self, arranged: Arranged, outcome: Outcome, said: str, end: tuple[Any, Any]
+    ) -> None:
+        """The load was rolled back: its events fail, and those that had failed keep their reason.
+
+        It is a transaction of its own: a worker that ends before it is followed by one that tries
+        the batch once more.
+        """
+        where, finish = end
+        outcome.load_id = None
+        reason = said.split("\n")[0]
+        for event in arranged.events.unique().to_list():
+            outcome.failures.setdefault(event, Failure(QUALITY, reason))
+        with target_of(where) as target:
+            finish(target.connection, outcome)
+            if not target.joined:
+                target.connection.commit()
 
     def _options(self, mode: str, on_books: Any, along: Any) -> LoadOptions:
         pipeline = self.pipeline
@@ -205,6 +244,7 @@ class Processor:
             one_of_many=True,
             on_books=on_books,
             along=along,
+            quality=[one for one in pipeline.checks if one.on_rows],
         )
 
 
@@ -213,6 +253,7 @@ def _check_target(pipeline: Pipeline, spec: TableSpec) -> None:
     named = [*pipeline.keys, *filter(None, (pipeline.time, pipeline.version))]
     if missing := [name for name in named if name not in names]:
         raise UsageError(f"{pipeline.name}: {spec.name} has no column {', '.join(missing)}")
+    check_columns(pipeline.checks, spec)
     if pipeline.mode == "append":
         return
     wanted = [set(pipeline.keys)]

@@ -132,7 +132,8 @@ class Worker:
         with connect(self._dsn) as control, loading_engine(self._dsn) as engine:
             listening = _listen(control)
             named = _session_of(engine, control)
-            run = RunRecord("work", f"penstock work {self.pipeline.name}")
+            name = self.pipeline.name
+            run = RunRecord("work", f"penstock work {name}", pipeline=name)
             processor = Processor(self.pipeline, control, engine, run)
             queue.regain(control, self.pipeline.name, self.name)
             self._began = True
@@ -165,7 +166,8 @@ class Worker:
             queue.put_back(control, batches, said, self._wait_after())
         else:
             self._troubles = 0
-            self.worked.add(done, len(batches))
+            for one in done:
+                self.worked.add(one, len(batches) // len(done))
             self._tell()
 
     @contextlib.contextmanager

@@ -26,6 +26,7 @@ from penstock.postgres.catalog import read_table
 from penstock.postgres.rows import has_rows
 from penstock.postgres.scope import Scope
 from penstock.postgres.versions import CURRENT, FROM, TO
+from penstock.quality.declared import check_columns
 
 if TYPE_CHECKING:
     from penstock.loading.change import TableChange
@@ -192,6 +193,7 @@ def prepare(
         change = planned(connection, table, inputs, options)
     spec = read_table(connection, table) if change is None else change.spec
     check_target(spec, options)
+    check_columns(options.quality, spec)
     _check_wait(options)
     known = [column.name for column in spec.columns]
     names = tuple(one.name for one in inputs)

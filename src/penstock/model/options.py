@@ -258,6 +258,7 @@ class LoadOptions:
             the code and the reason of its first fault.
         one_of_many: True: one of the many batches of a pipeline. All of its rows may be refused,
             and the table's statistics are left to autovacuum.
+        quality: Checks of `penstock.quality` that are tried on the rows that came.
     """
 
     mode: LoadMode = LoadMode.APPEND
@@ -295,6 +296,7 @@ class LoadOptions:
     carried: tuple[str, ...] = ()
     on_books: Callable[[str, int, list[tuple[int, str, str]]], None] | None = None
     one_of_many: bool = False
+    quality: tuple[Any, ...] = ()
 
     def written(self, typed: Collection[str] = ()) -> dict[str, Any]:
         """How the values are written, as options of `load_table`, where it is not the default.
