@@ -6,7 +6,7 @@ one transaction: whoever has lost the batch meanwhile changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -45,11 +45,13 @@ class Processed:
     Attributes:
         outcome: Of each event.
         events: How many there were.
+        batches: How many batches they came in.
         result: The books of the load; None where there was nothing to load.
     """
 
     outcome: Outcome
     events: int
+    batches: int
     result: LoadResult | None = None
 
 
@@ -107,11 +109,14 @@ class Processor:
         origins = origins_of(batches)
         return Work(batches, raws, origins, transformed(self.pipeline, raws, origins))
 
-    def process(self, batches: Sequence[Batch]) -> list[Processed]:
+    def process(self, batches: Sequence[Batch]) -> Iterator[Processed]:
         """Work on batches, and finish them: together, or each alone.
 
         Where a quality check stops the load of several, each is loaded alone, so that only those
         fail in which it does.
+
+        Yields:
+            What came of them, as soon as it is committed.
 
         Raises:
             Fenced: Another worker has them by now; nothing was changed.
@@ -123,17 +128,22 @@ class Processor:
             outcome = Outcome(dropped=work.made.dropped(len(work.raws)))
             with self._control.transaction():
                 queue.finish(self._control, self.pipeline, batches, outcome)
-            return [Processed(outcome, len(work.raws))]
+            yield Processed(outcome, len(work.raws), len(batches))
+            return
 
         def finish(connection: psycopg.Connection[Any], outcome: Outcome) -> None:
             queue.finish(connection, self.pipeline, batches, outcome)
 
         try:
-            return [self.load(work, self._engine, finish)]
+            done = self.load(work, self._engine, finish)
         except LoadError as error:
             if error.code != QUALITY:
                 raise
-        return [done for one in batches for done in self.process([one])]
+        else:
+            yield done
+            return
+        for one in batches:
+            yield from self.process([one])
 
     def load(self, work: Work, where: Any, finish: Any) -> Processed:
         """Load what a transform made.
@@ -204,13 +214,13 @@ class Processor:
         options = self._options(mode, on_books, along)
         pairs = [(self.pipeline.target, arranged.source)]
         try:
-            result = run_load(where, pairs, options, self._run)[0]
+            result: LoadResult | None = run_load(where, pairs, options, self._run)[0]
         except LoadError as error:
             if error.code != QUALITY or len(work.batches) > 1:
                 raise
             self._fail_all(arranged, outcome, str(error), (where, finish))
-            return Processed(outcome, len(work.raws))
-        return Processed(outcome, len(work.raws), result)
+            result = None
+        return Processed(outcome, len(work.raws), len(work.batches), result)
 
     def _fail_all(
         self, arranged: Arranged, outcome: Outcome, said: str, end: tuple[Any, Any]

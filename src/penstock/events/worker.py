@@ -63,10 +63,10 @@ class Worked:
     batches: int = 0
     troubles: list[str] = field(default_factory=list)
 
-    def add(self, done: Processed, batches: int) -> None:
+    def add(self, done: Processed) -> None:
         """Count what was finished."""
         self.events += done.events
-        self.batches += batches
+        self.batches += done.batches
         self.failed += len(done.outcome.failures)
         self.dropped += len(done.outcome.dropped)
         self.older += len(done.outcome.older)
@@ -152,7 +152,8 @@ class Worker:
     ) -> None:
         try:
             with self._kept(batches):
-                done = processor.process(batches)
+                for done in processor.process(batches):
+                    self.worked.add(done)
         except Fenced as error:
             self._trouble(error.message)
         except PenstockError as error:
@@ -166,8 +167,6 @@ class Worker:
             queue.put_back(control, batches, said, self._wait_after())
         else:
             self._troubles = 0
-            for one in done:
-                self.worked.add(one, len(batches) // len(done))
             self._tell()
 
     @contextlib.contextmanager

@@ -67,6 +67,18 @@ def advice(check: Check, found: CheckResult) -> str:
     return f"mend them at the source, or allow them: at_least={share:g}"
 
 
+def figure_of(check: Check, found: CheckResult) -> str:
+    """A result's figure as people read it; `-` where there is none."""
+    if found.figure is None:
+        return "-"
+    if check.kind == "fresh":
+        return age(timedelta(seconds=found.figure))
+    if check.kind == "sql":
+        return f"{found.figure:,.0f}"
+    # Cut and not rounded: what is less than 1 must not look like it.
+    return f"{floor(found.figure * 10_000) / 10_000:g}"
+
+
 def bound_of(check: Check) -> str:
     """What a check is held against, in words."""
     if check.kind == "fresh":
