@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,11 +93,10 @@ def _checked(connection: psycopg.Connection[Any], pipeline: Pipeline) -> Iterato
     runs.begin_run(connection, run, label_of(connection))
     results: list[CheckResult] = []
     try:
-        for one, found in zip(
-            pipeline.checks, tried(connection, pipeline.target, pipeline.checks), strict=True
-        ):
-            results.append(found)
-            yield Tried(found, figure_of(one, found), advice(one, found))
+        with closing(tried(connection, pipeline.target, pipeline.checks)) as trial:
+            for one, found in zip(pipeline.checks, trial, strict=True):
+                results.append(found)
+                yield Tried(found, figure_of(one, found), advice(one, found))
     except UsageError as error:
         runs.finish_run(connection, run, "failed", str(error))
         raise

@@ -6,6 +6,7 @@ looks after it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import KW_ONLY, dataclass
 from datetime import timedelta
@@ -22,6 +23,7 @@ from penstock.postgres.catalog import nearest
 #: row must be right, one row is enough.
 MIN_ROWS = 20
 SEVERITIES = ("fail", "warn")
+_PLACE = re.compile(r'(?P<table>.+)\.(?P<column>"(?:[^"]|"")+"|[^".]+)')
 #: Kinds that are tried on the rows of a load; all but an expression are tried on tables too.
 ON_ROWS = ("unique", "not_null", "accepted", "between", "expression")
 
@@ -74,6 +76,16 @@ class Check:
             raise self.wrong(f"at_least: {self.at_least!r} is no share from 0 to 1")
         if self.min_rows < 1:
             raise self.wrong("min_rows: it takes at least 1 row")
+
+    @property
+    def referred(self) -> tuple[str, str]:
+        """Of `refers`: the table as it is written, and the column."""
+        found = _PLACE.fullmatch(self.parent)
+        assert found is not None  # noqa: S101  it was read when it was declared
+        name = found["column"]
+        if name.startswith('"'):
+            name = name[1:-1].replace('""', '"')
+        return found["table"], name
 
     @property
     def on_rows(self) -> bool:
@@ -238,7 +250,7 @@ def refers(
         severity: `fail` or `warn`.
         min_rows: As of `not_null`.
     """
-    if not isinstance(to, str) or "." not in to.strip("."):
+    if not isinstance(to, str) or _PLACE.fullmatch(to) is None:
         raise UsageError(f'quality.refers({column}): "{to}" is not table.column')
     return _share("refers", column, at_least, min_rows, name=name, severity=severity, parent=to)
 
@@ -275,6 +287,8 @@ def expression(
     if why := unsuited(expr):
         raise UsageError(f"quality.expression({name}): {why[0].split(', and a map')[0]}")
     columns = tuple(dict.fromkeys(expr.meta.root_names()))
+    if not columns:
+        raise UsageError(f"quality.expression({name}): it looks at no column")
     return Check(
         "expression",
         name,

@@ -166,7 +166,8 @@ class RowChecks:
         right = _among(check, column, value, dtype)
         if check.kind == "between":
             right = _within(check, column, value, dtype)
-        return (~right).fill_null(value=False), value.is_not_null()
+        # A right side that is one literal is made as long as the column by the AND.
+        return value.is_not_null() & ~right.fill_null(value=True), value.is_not_null()
 
     def _key_of(self, check: Check, given: pl.DataFrame) -> pl.DataFrame:
         columns = [self._columns[name] for name in check.columns]

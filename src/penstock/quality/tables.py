@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -56,7 +56,7 @@ _QUERY = sql.SQL(
 
 def tried(
     connection: psycopg.Connection[Any], table: str, checks: Sequence[Check]
-) -> Iterator[CheckResult]:
+) -> Generator[CheckResult, None, None]:
     """Try checks on a table, one after the other, all on what it is at one moment.
 
     Args:
@@ -92,7 +92,7 @@ def _tried(trial: _Trial) -> CheckResult:
         if check.kind == "row_count":
             return trial.row_count()
         return trial.unique() if check.kind == "unique" else trial.share()
-    except (psycopg.DataError, psycopg.ProgrammingError) as error:
+    except (psycopg.DataError, psycopg.NotSupportedError, psycopg.ProgrammingError) as error:
         if isinstance(error, psycopg.errors.InsufficientPrivilege):
             raise
         raise check.wrong(f"the server says: {error.diag.message_primary}") from None
@@ -227,10 +227,11 @@ class _Trial:
             return self._refers(column)
         cast_to = sql.SQL(_type(of))
         if check.kind == "accepted":
-            values = sql.SQL(", ").join(sql.Literal(_plain(check, of, v)) for v in check.values)
-            return sql.SQL("coalesce({} = any (array[{}]::{}[]), false)").format(
-                column, values, cast_to
+            values = sql.SQL(", ").join(
+                sql.SQL("{}::{}").format(sql.Literal(_plain(check, of, one)), cast_to)
+                for one in check.values
             )
+            return sql.SQL("({} in ({}))").format(column, values)
         limits = [
             sql.SQL("{} {} {}::{}").format(column, sign, sql.Literal(_plain(check, of, v)), cast_to)
             for sign, v in ((sql.SQL(">="), check.least), (sql.SQL("<="), check.most))
@@ -239,9 +240,9 @@ class _Trial:
         return sql.SQL("({})").format(sql.SQL(" and ").join(limits))
 
     def _refers(self, column: sql.Identifier) -> sql.Composed:
-        table, _, name = self.check.parent.rpartition(".")
+        table, name = self.check.referred
         parent = read_table(self._connection, table)
-        other = column_named(self.check, parent, name.strip('"'))
+        other = column_named(self.check, parent, name)
         return sql.SQL("exists (select from {} p where {} = {})").format(
             qualified(parent.name), sql.Identifier("p", other.name), column
         )
