@@ -63,7 +63,6 @@ class RowChecks:
         self._keys: dict[int, list[pl.DataFrame]] = {}
         self._read = 0
         self._why = [self._left_out(check, supplied) for check in checks]
-        self._numbers = {name: f"\0{n}" for n, name in enumerate(self._columns)}
         self._supplied = [name for name in self._columns if name in supplied]
         self._aggregates: list[pl.Expr] | None = None
         for check in checks:
@@ -96,23 +95,19 @@ class RowChecks:
         if frame.is_empty():
             return
         self._read += frame.height
-        # Under numbers, as a name such as `*` or `^x$` would be many columns to Polars.
-        given = frame.with_columns(
-            frame.get_column(name).alias(self._numbers[name]) for name in self._supplied
-        )
         if self._aggregates is None:
-            self._aggregates = self._made(given.schema)
+            self._aggregates = self._made(frame.schema)
         try:
             # Lazily: what several figures of a check need is then computed once.
-            found = given.lazy().select(self._aggregates).collect()
+            found = frame.lazy().select(self._aggregates).collect()
         except pl.exceptions.PolarsError as error:
-            raise self._blamed(given, error) from None
+            raise self._blamed(frame, error) from None
         row = found.row(0, named=True) if self._aggregates else {}
         for number, check in enumerate(self._checks):
             if self._why[number]:
                 continue
             if check.kind == "unique":
-                self._keys.setdefault(number, []).append(self._key_of(check, given))
+                self._keys.setdefault(number, []).append(self._key_of(check, frame))
             elif check.columns and check.columns[0] not in self._supplied:
                 self._counts[number].add(frame.height, frame.height, _places(frame))
             else:
@@ -158,11 +153,11 @@ class RowChecks:
         """Which rows are wrong, and which are looked at; both are never NULL."""
         if check.expr is not None:
             return (~check.expr).fill_null(value=False), check.expr.is_not_null()
-        value = pl.col(self._numbers[check.columns[0]])
+        value = pl.col(check.columns[0])
         if check.kind == "not_null":
             return value.is_null(), value.is_null() | value.is_not_null()
         column = self._columns[check.columns[0]]
-        dtype = schema[self._numbers[check.columns[0]]]
+        dtype = schema[check.columns[0]]
         right = _among(check, column, value, dtype)
         if check.kind == "between":
             right = _within(check, column, value, dtype)
@@ -170,11 +165,9 @@ class RowChecks:
         return value.is_not_null() & ~right.fill_null(value=True), value.is_not_null()
 
     def _key_of(self, check: Check, given: pl.DataFrame) -> pl.DataFrame:
+        # No loadable table has a column whose name Polars would read as a pattern.
         columns = [self._columns[name] for name in check.columns]
-        values = [
-            _comparable(one, pl.col(self._numbers[one.name]), given.schema[self._numbers[one.name]])
-            for one in columns
-        ]
+        values = [_comparable(one, pl.col(one.name), given.schema[one.name]) for one in columns]
         return given.select(*values, ROW, LINE).drop_nulls()
 
     def _count_repeated(self, number: int) -> None:
@@ -290,7 +283,7 @@ def _comparable(column: Column, value: pl.Expr, dtype: pl.DataType) -> pl.Expr:
         return value.str.to_lowercase()
     if column.base == "numeric" and dtype == pl.String:
         short = value.str.replace(r"(\.\d*?)0+$", "$1").str.strip_chars_end(".")
-        return pl.when(short == "-0").then(pl.lit("0")).otherwise(short).alias("")
+        return pl.when(short == "-0").then(pl.lit("0")).otherwise(short).alias(column.name)
     return value
 
 
