@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
@@ -66,7 +66,7 @@ def declared(
     return found
 
 
-def check(dsn: str, pipeline: Pipeline) -> Iterator[Tried]:
+def check(dsn: str, pipeline: Pipeline) -> Generator[Tried, None, None]:
     """Try a pipeline's checks on its target, and keep what they find in the ledger.
 
     Args:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal, localcontext
-from functools import reduce
 
 import polars as pl
 
@@ -61,7 +60,6 @@ class RowChecks:
         }
         self._counts = [_Count() for _ in checks]
         self._keys: dict[int, list[pl.DataFrame]] = {}
-        self._read = 0
         self._why = [self._left_out(check, supplied) for check in checks]
         self._supplied = [name for name in self._columns if name in supplied]
         self._aggregates: list[pl.Expr] | None = None
@@ -94,7 +92,6 @@ class RowChecks:
         """
         if frame.is_empty():
             return
-        self._read += frame.height
         if self._aggregates is None:
             self._aggregates = self._made(frame.schema)
         try:
@@ -158,9 +155,8 @@ class RowChecks:
             return value.is_null(), value.is_null() | value.is_not_null()
         column = self._columns[check.columns[0]]
         dtype = schema[check.columns[0]]
-        right = _among(check, column, value, dtype)
-        if check.kind == "between":
-            right = _within(check, column, value, dtype)
+        hold = _within if check.kind == "between" else _among
+        right = hold(check, column, value, dtype)
         # A right side that is one literal is made as long as the column by the AND.
         return value.is_not_null() & ~right.fill_null(value=True), value.is_not_null()
 
@@ -229,9 +225,9 @@ def _one_of_numbers(
     if dtype.is_float():
         return value.is_in(pl.Series([float(one) for one in wanted], dtype=dtype).implode())
     # A value that the type does not hold, such as 0.5 of whole numbers, none is equal to.
-    limits = [(one, _bound(one, dtype, up=True), _bound(one, dtype, up=False)) for one in wanted]
-    held = [up for _, up, down in limits if up is not None and up == down]
-    return reduce(lambda left, one: left | (value == pl.lit(one, dtype)), held, pl.lit(False))
+    limits = [(_bound(one, dtype, up=True), _bound(one, dtype, up=False)) for one in wanted]
+    held = [up for up, down in limits if up is not None and up == down]
+    return value.is_in(pl.Series(held, dtype=dtype).implode())
 
 
 def _within(check: Check, column: Column, value: pl.Expr, dtype: pl.DataType) -> pl.Expr:
