@@ -138,11 +138,13 @@ class Prepared:
 
 
 def check_target(spec: TableSpec, options: LoadOptions) -> None:
-    """Can the role load this relation in this mode?
+    """Can the role load this relation in this mode, and has it what checks of the rows name?
 
     Raises:
         TargetError: It is a view, or a right is missing.
+        UsageError: It lacks a column that a quality check names.
     """
+    check_columns(options.quality, spec)
     if spec.kind in _KINDS:
         raise TargetError(
             f"{spec.name} is {_KINDS[spec.kind]}: load the table behind it", code="42809"
@@ -193,7 +195,6 @@ def prepare(
         change = planned(connection, table, inputs, options)
     spec = read_table(connection, table) if change is None else change.spec
     check_target(spec, options)
-    check_columns(options.quality, spec)
     _check_wait(options)
     known = [column.name for column in spec.columns]
     names = tuple(one.name for one in inputs)
