@@ -63,8 +63,9 @@ def advice(check: Check, found: CheckResult) -> str:
         return "look whether files or events of that day are missing, or were loaded twice"
     if check.kind in ("sql", "unique"):
         return "mend them at the source and load them again"
+    mend = "load what they refer to" if check.kind == "refers" else "mend them at the source"
     share = floor((found.figure or 0) * 10_000) / 10_000
-    return f"mend them at the source, or allow them: at_least={share:g}"
+    return f"{mend}, or allow them: at_least={share:g}"
 
 
 def figure_of(check: Check, found: CheckResult) -> str:
