@@ -61,6 +61,37 @@ def write(
     )
 
 
+def kept(
+    connection: psycopg.Connection[Any], run_id: str, loads: Sequence[str] = ()
+) -> list[tuple[TableName, CheckResult]]:
+    """What is kept of a run or of loads, in the order in which it was found: table and result.
+
+    Args:
+        connection: To the ledger.
+        run_id: The run.
+        loads: Loads of runs that are a part of it.
+    """
+    found = connection.execute(_SQL["kept"], {"run_id": run_id, "loads": list(loads)})
+    return [
+        (
+            TableName(schema, table),
+            CheckResult(
+                name=name,
+                columns=tuple(columns),
+                severity=severity,
+                outcome=outcome,
+                figure=figure,
+                bound=bound,
+                rows=rows,
+                wrong=wrong,
+                examples=tuple(examples),
+                reason=reason,
+            ),
+        )
+        for schema, table, name, columns, severity, outcome, figure, bound, rows, wrong, examples, reason in found
+    ]
+
+
 def purge(connection: psycopg.Connection[Any], days: int = KEPT_DAYS) -> int:
     """Delete results that are older than so many days; the role may, as for rejects."""
     return connection.execute(_SQL["purge"], {"days": days}).rowcount

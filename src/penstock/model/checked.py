@@ -54,4 +54,5 @@ class CheckResult:
 
     def __str__(self) -> str:
         such = f", such as {', '.join(self.examples)}" if self.examples else ""
-        return f"{self.name} {self.outcome}: {self.reason}{such}" if self.reason else self.name
+        said = f": {self.reason}{such}" if self.reason else ""
+        return f"{self.name} {self.outcome}{said}"

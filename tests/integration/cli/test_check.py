@@ -140,3 +140,16 @@ def test_the_run_of_a_check_is_among_the_runs(project: Path, ledger_database: Da
     done = penstock(project, "runs", "--dsn", ledger_database.url)
     assert done.returncode == 0, done.stderr
     assert "orders: between(amount) failed" in done.stderr
+    with ledger_database.connect() as connection:
+        row = connection.execute("select run_id::text from penstock.runs").fetchone()
+    assert row is not None
+    shown = penstock(project, "runs", "show", row[0], "--dsn", ledger_database.url, "--json")
+    assert shown.stderr.splitlines()[-3:] == [
+        "orders: between(amount) failed: 1 of 2 rows is outside, such as order_id 2",
+        "orders: noted warned: 2 of 3 rows have no value, such as order_id 1, order_id 2",
+        "orders: not_null(amount) skipped: 3 rows to look at, fewer than 20",
+    ]
+    found = json.loads(shown.stdout)["run"]["checks"]
+    assert [(one["name"], one["outcome"]) for one in found] == [
+        ("between(amount)", "failed"), ("noted", "warned"), ("not_null(amount)", "skipped"),
+    ]  # fmt: skip

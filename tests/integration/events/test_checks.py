@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -12,6 +13,8 @@ from penstock import quality
 from penstock.errors import UsageError
 from penstock.events import letters
 from penstock.events.checking import check, declared
+from penstock.events.forgetting import forget
+from penstock.events.personal import Person
 from penstock.events.pipeline import Pipeline
 from penstock.events.replay import Span, difference, enqueue
 from penstock.events.worker import Worked, drain, loading_engine
@@ -241,6 +244,19 @@ def test_a_check_that_cannot_be_tried_is_told_and_its_run_has_failed(shop: Shop)
     with pytest.raises(UsageError, match="no_table"):
         list(check(shop.url, pipeline(quality.sql("select * from no_table", name="q"))))
     assert shop.rows("select status from penstock.runs") == [("failed",)]
+
+
+def test_what_a_check_found_of_a_person_is_forgotten_with_them(shop: Shop, tmp_path: Path) -> None:
+    """In a table rows are named by their key, which may be a person's."""
+    shop.stage(event("anna", user="anna"), event("bob", qty=1))
+    named = pipeline(quality.not_null("qty", severity="warn"))
+    drain(named, shop.url)
+    list(check(shop.url, named))
+    of_load, of_table = [one[5] for one in kept(shop)]
+    assert of_load == ["shop/files chunk 1 record 1"]
+    assert of_table[0].startswith("event_id eanna, occurred_at 2026-01-05 10:00:00")
+    forget(shop.url, named, {}, tmp_path, Person("user", "anna"))
+    assert [one[5] for one in kept(shop)] == [["shop/files chunk 1 record 1"], []]
 
 
 def test_a_caller_who_looks_at_the_first_result_only_leaves_nothing_open(shop: Shop) -> None:

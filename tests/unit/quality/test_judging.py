@@ -66,4 +66,4 @@ def test_a_result_reads_as_a_sentence() -> None:
     assert str(found) == (
         "unique(a) failed: 2 of 3 rows share their values with others, such as line 2, line 3"
     )
-    assert str(CheckResult(name="x")) == "x"
+    assert str(CheckResult(name="x")) == "x passed"

@@ -194,6 +194,7 @@ _STATEMENTS = [
     "create index on penstock.checks (schema_name, table_name, checked_at)",
     "create index on penstock.checks (checked_at)",
     "create index on penstock.checks (run_id)",
+    "create index on penstock.checks (load_id)",
     # What is JSON that jsonb holds without loss, as far as PostgreSQL can say; else null.
     """
     create function penstock.payload(raw bytea) returns jsonb
