@@ -85,7 +85,7 @@ def show(
     with connected(dsn or given.get("dsn"), "show the run") as (where, connection):
         past = history.run(connection, run_id)
         loads = history.loads(connection, past)
-        kept = checks.kept(connection, past.run_id, [load.load_id for load in loads])
+        kept = checks.of_run(connection, past.run_id, [load.load_id for load in loads])
     _print(_lines_of_run(past, whole=True))
     for load in loads:
         _print(_lines_of_load(load))

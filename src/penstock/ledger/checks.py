@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import psycopg
+from psycopg.rows import dict_row
 
 from penstock.ledger.quarantine import KEPT_DAYS
 from penstock.ledger.runs import RunRecord
@@ -61,7 +62,7 @@ def write(
     )
 
 
-def kept(
+def of_run(
     connection: psycopg.Connection[Any], run_id: str, loads: Sequence[str] = ()
 ) -> list[tuple[TableName, CheckResult]]:
     """What is kept of a run or of loads, in the order in which it was found: table and result.
@@ -71,25 +72,14 @@ def kept(
         run_id: The run.
         loads: Loads of runs that are a part of it.
     """
-    found = connection.execute(_SQL["kept"], {"run_id": run_id, "loads": list(loads)})
-    return [
-        (
-            TableName(schema, table),
-            CheckResult(
-                name=name,
-                columns=tuple(columns),
-                severity=severity,
-                outcome=outcome,
-                figure=figure,
-                bound=bound,
-                rows=rows,
-                wrong=wrong,
-                examples=tuple(examples),
-                reason=reason,
-            ),
-        )
-        for schema, table, name, columns, severity, outcome, figure, bound, rows, wrong, examples, reason in found
-    ]
+    with connection.cursor(row_factory=dict_row) as cursor:
+        found = cursor.execute(_SQL["kept"], {"run_id": run_id, "loads": list(loads)}).fetchall()
+    kept = []
+    for row in found:
+        table = TableName(row.pop("schema_name"), row.pop("table_name"))
+        lists = {name: tuple(row.pop(name)) for name in ("columns", "examples")}
+        kept.append((table, CheckResult(**row, **lists)))
+    return kept
 
 
 def purge(connection: psycopg.Connection[Any], days: int = KEPT_DAYS) -> int:
