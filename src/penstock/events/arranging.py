@@ -43,12 +43,15 @@ class Work:
         raws: The events, as they were received.
         origins: Of each event `source` (String) and `received_at` (Datetime, UTC).
         made: Their rows, and the events that failed.
+        apart: They are of one commit, and a check has stopped the load of this and others: it
+            judges them however few they are.
     """
 
     batches: Sequence[Batch]
     raws: Sequence[bytes]
     origins: pl.DataFrame
     made: Made
+    apart: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ one transaction: whoever has lost the batch meanwhile changes nothing.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -98,8 +98,8 @@ class Processor:
             self._registry = Registry(control, pipeline, self.spec)
         self._arranger = Arranger(pipeline, self.spec, self._registry, run.run_id)
 
-    def transform(self, batches: Sequence[Batch]) -> Work:
-        """What the transform makes of the events of batches.
+    def transform(self, batches: Sequence[Batch], *, apart: bool = False) -> Work:
+        """What the transform makes of the events of batches; `apart` as of `Work`.
 
         Raises:
             TransformBroken: It is to be mended.
@@ -107,14 +107,18 @@ class Processor:
         """
         raws = queue.read(self._control, batches)
         origins = origins_of(batches)
-        return Work(batches, raws, origins, transformed(self.pipeline, raws, origins))
+        return Work(batches, raws, origins, transformed(self.pipeline, raws, origins), apart)
 
-    def process(self, batches: Sequence[Batch]) -> Iterator[Processed]:
+    def process(self, batches: Sequence[Batch], *, apart: bool = False) -> Iterator[Processed]:
         """Work on batches, and finish them.
 
         Where a quality check stops the load of events that were received in several commits, those
         of each are loaded apart, so that only those fail in which it does. Events of one commit
         stay together, as they do when they are requeued: a share of few rows says little.
+
+        Args:
+            batches: Claimed.
+            apart: As of `Work`.
 
         Yields:
             What came of them, as soon as it is committed.
@@ -124,7 +128,7 @@ class Processor:
             TransformBroken: The transform is to be mended.
             PenstockError: The load failed as a whole; nothing was changed.
         """
-        work = self.transform(batches)
+        work = self.transform(batches, apart=apart)
         if work.made.frame.is_empty() and not work.made.failures:
             outcome = Outcome(dropped=work.made.dropped(len(work.raws)))
             with self._control.transaction():
@@ -144,7 +148,7 @@ class Processor:
             yield done
             return
         for chunk in sorted({one.chunk for one in batches}):
-            yield from self.process([one for one in batches if one.chunk == chunk])
+            yield from self.process([one for one in batches if one.chunk == chunk], apart=True)
 
     def load(self, work: Work, where: Any, finish: Any) -> Processed:
         """Load what a transform made.
@@ -212,7 +216,7 @@ class Processor:
                 self._registry.write(connection, arranged.fresh, gone, changed=written > 0)
             finish(connection, outcome)
 
-        options = self._options(mode, on_books, along)
+        options = self._options(mode, on_books, along, apart=work.apart)
         pairs = [(self.pipeline.target, arranged.source)]
         try:
             result: LoadResult | None = run_load(where, pairs, options, self._run)[0]
@@ -241,7 +245,7 @@ class Processor:
             if not target.joined:
                 target.connection.commit()
 
-    def _options(self, mode: str, on_books: Any, along: Any) -> LoadOptions:
+    def _options(self, mode: str, on_books: Any, along: Any, *, apart: bool) -> LoadOptions:
         pipeline = self.pipeline
         own: dict[str, Any] = {}
         if mode != "append":
@@ -255,7 +259,9 @@ class Processor:
             one_of_many=True,
             on_books=on_books,
             along=along,
-            quality=[one for one in pipeline.checks if one.on_rows],
+            quality=[
+                replace(one, min_rows=1) if apart else one for one in pipeline.checks if one.on_rows
+            ],
         )
 
 

@@ -77,8 +77,8 @@ def of_run(
     kept = []
     for row in found:
         table = TableName(row.pop("schema_name"), row.pop("table_name"))
-        lists = {name: tuple(row.pop(name)) for name in ("columns", "examples")}
-        kept.append((table, CheckResult(**row, **lists)))
+        row |= {name: tuple(row[name]) for name in ("columns", "examples")}
+        kept.append((table, CheckResult(**row)))
     return kept
 
 

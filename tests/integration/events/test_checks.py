@@ -76,6 +76,19 @@ def test_a_bad_batch_fails_whole_with_the_figures_and_stops_no_other(shop: Shop)
     ]  # fmt: skip
 
 
+def test_of_many_small_commits_those_fail_that_are_wrong_however_small_they_are(
+    shop: Shop,
+) -> None:
+    """30 rows are enough to judge a share by; of the 3 of one commit it is asked then too."""
+    for number in range(0, 30, 3):
+        given = {} if number == 12 else {"qty": 1}
+        shop.stage(*(event(one, **given) for one in range(number, number + 3)))
+    worked = work(shop, quality.not_null("qty", 0.95))
+    assert (worked.loaded, worked.failed, worked.batches) == (27, 3, 10)
+    assert shop.rows("select count(*) from events where qty is null") == [(0,)]
+    assert shop.balance() == {"files": (30, 0, 0, 27, 0, 3, 0)}
+
+
 def test_after_the_mend_a_requeue_loads_all_of_it(shop: Shop) -> None:
     shop.stage(event(1), event(2))
     assert work(shop, PRICED).failed == 2
