@@ -164,7 +164,11 @@ def between(
     least: Any,
     most: Any,
     at_least: float = 1.0,
-    **options: Any,
+    *,
+    name: str = "",
+    severity: str = "fail",
+    stops: bool = True,
+    min_rows: int | None = None,
 ) -> Check:
     """So large a share of the values is not below `least` and not above `most`.
 
@@ -173,15 +177,15 @@ def between(
         least: A number, date or datetime, or text in ISO form; None: no limit.
         most: The same.
         at_least: The share, from 0 to 1.
-        **options: `name`, `severity`, `stops`, `min_rows`, as of `not_null`.
+        name: Default: `between(column)`.
+        severity: `fail` or `warn`.
+        stops: False: a load in which it fails is marked instead of rolled back.
+        min_rows: As of `not_null`.
     """
     if least is None and most is None:
         raise UsageError(f"quality.between({column}): give a least or a most value")
-    known = ("name", "severity", "stops", "min_rows")
-    if unknown := sorted(set(options) - set(known)):
-        raise UsageError(f"quality.between has no {unknown[0]}.{nearest(unknown[0], list(known))}")
-    min_rows = options.pop("min_rows", None)
-    return _share("between", column, at_least, min_rows, least=least, most=most, **options)
+    more: dict[str, Any] = {"name": name, "severity": severity, "stops": stops}
+    return _share("between", column, at_least, min_rows, least=least, most=most, **more)
 
 
 def fresh(column: str, within: timedelta, *, name: str = "", severity: str = "fail") -> Check:

@@ -81,7 +81,7 @@ def test_of_many_small_commits_those_fail_that_are_wrong_however_small_they_are(
 ) -> None:
     """30 rows are enough to judge a share by; of the 3 of one commit it is asked then too."""
     for number in range(0, 30, 3):
-        given = {} if number == 12 else {"qty": 1}
+        given: dict[str, Any] = {} if number == 12 else {"qty": 1}
         shop.stage(*(event(one, **given) for one in range(number, number + 3)))
     worked = work(shop, quality.not_null("qty", 0.95))
     assert (worked.loaded, worked.failed, worked.batches) == (27, 3, 10)

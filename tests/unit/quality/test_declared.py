@@ -64,7 +64,6 @@ def test_a_check_knows_its_name_columns_and_fewest_rows(
         (lambda: quality.accepted("a", "xy"), "give a list of values"),
         (lambda: quality.accepted("a", ["x", None]), "without None"),
         (lambda: quality.between("a", None, None), "give a least or a most"),
-        (lambda: quality.between("a", 1, 2, sverity="warn"), "no sverity. Did you mean severity?"),
         (lambda: quality.fresh("a", timedelta()), "is a timedelta"),
         (lambda: quality.fresh("a", 3600), "is a timedelta"),  # type: ignore[arg-type]
         (lambda: quality.row_count("a", days=0), "days is a whole number"),
