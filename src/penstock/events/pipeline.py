@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from penstock.errors import UsageError
 from penstock.events.sources import Source, WebhookSource, name_of
 from penstock.postgres.catalog import nearest
-from penstock.quality.declared import Check, checked_list
+from penstock.quality.declared import Check
+from penstock.quality.lists import checked_list
 
 if TYPE_CHECKING:
     import polars as pl

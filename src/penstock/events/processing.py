@@ -27,7 +27,7 @@ from penstock.model.result import LoadResult
 from penstock.model.table import TableSpec
 from penstock.postgres.catalog import read_table
 from penstock.postgres.connection import target_of
-from penstock.quality.declared import check_columns
+from penstock.quality.values import check_columns
 
 if TYPE_CHECKING:
     import sqlalchemy

@@ -50,7 +50,7 @@ from penstock.postgres.connection import (
     target_of,
     translated,
 )
-from penstock.quality.declared import of_load
+from penstock.quality.lists import of_load
 
 if TYPE_CHECKING:
     import sqlalchemy

@@ -26,7 +26,7 @@ from penstock.postgres.catalog import read_table
 from penstock.postgres.rows import has_rows
 from penstock.postgres.scope import Scope
 from penstock.postgres.versions import CURRENT, FROM, TO
-from penstock.quality.declared import check_columns
+from penstock.quality.values import check_columns
 
 if TYPE_CHECKING:
     from penstock.loading.change import TableChange

@@ -7,7 +7,7 @@ looks after it.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import KW_ONLY, dataclass
 from datetime import timedelta
 from typing import Any
@@ -16,8 +16,6 @@ import polars as pl
 
 from penstock.errors import UsageError
 from penstock.mapping.perrow import unsuited
-from penstock.model.table import Column, TableSpec
-from penstock.postgres.catalog import nearest
 
 #: Rows with a value below which a share says nothing: with 20, one wrong row is 5 %. Where every
 #: row must be right, one row is enough.
@@ -330,69 +328,3 @@ def _named(kind: str, columns: Iterable[str]) -> str:
 
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-# Lists of checks -------------------------------------------------------------------------------
-
-
-def checked_list(given: Any, what: str) -> tuple[Check, ...]:
-    """Checks as they are declared for a pipeline or a load.
-
-    Args:
-        given: What was given.
-        what: For messages: `Pipeline shop: checks`.
-
-    Raises:
-        UsageError: Something else is among them, or two have one name.
-    """
-    if isinstance(given, Check) or not isinstance(given, Collection) or isinstance(given, str):
-        raise UsageError(f"{what}: give a list of checks, such as [quality.not_null('email')]")
-    found = tuple(given)
-    for one in found:
-        if not isinstance(one, Check):
-            raise UsageError(f"{what}: {one!r} is no check of penstock.quality")
-    names = [one.name for one in found]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise UsageError(f"{what}: two checks are called {', '.join(twice)}: give them a name=")
-    return found
-
-
-def of_load(given: Any) -> tuple[Check, ...]:
-    """Checks of one load, which are all tried on its rows.
-
-    Raises:
-        UsageError: As `checked_list`; or one of them is about tables.
-    """
-    found = checked_list(given, "quality")
-    for one in found:
-        if not one.on_rows:
-            raise UsageError(
-                f"quality {one.name}: {one.kind} is about a whole table, and not about the rows of "
-                "a load: declare it for a pipeline (checks=), where penstock check tries it. A "
-                f"load tries {', '.join(ON_ROWS)}."
-            )
-    return found
-
-
-def check_columns(checks: Sequence[Check], spec: TableSpec) -> None:
-    """Does the table have the columns that checks name?
-
-    Raises:
-        UsageError: One it does not have; the message names the nearest.
-    """
-    for check in checks:
-        for name in check.columns:
-            column_named(check, spec, name)
-
-
-def column_named(check: Check, spec: TableSpec, name: str) -> Column:
-    """A column of a table.
-
-    Raises:
-        UsageError: There is none; the message names the nearest one.
-    """
-    for column in spec.columns:
-        if column.name == name:
-            return column
-    hint = nearest(name, [column.name for column in spec.columns])
-    raise check.wrong(f"{spec.name} has no column {name}.{hint}")

@@ -15,9 +15,9 @@ import polars as pl
 from penstock.model.batch import LINE, ROW
 from penstock.model.checked import CheckResult
 from penstock.model.table import Column, TableSpec
-from penstock.quality.declared import Check, column_named
+from penstock.quality.declared import Check
 from penstock.quality.judging import share_result, skipped
-from penstock.quality.values import NUMBERS, TEXTS, TIMES, fitted
+from penstock.quality.values import NUMBERS, TEXTS, TIMES, column_named, fitted
 
 #: Rows that a result names.
 EXAMPLES = 5

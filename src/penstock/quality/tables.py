@@ -14,10 +14,17 @@ from penstock.model.checked import CheckResult
 from penstock.model.table import Column, TableSpec
 from penstock.postgres.catalog import read_table
 from penstock.postgres.names import listed, qualified
-from penstock.quality.declared import Check, check_columns, column_named
+from penstock.quality.declared import Check
 from penstock.quality.judging import age, judged, plain, share_result, skipped
 from penstock.quality.rows import EXAMPLES
-from penstock.quality.values import NUMBERS, WHOLE, fitted, is_time
+from penstock.quality.values import (
+    NUMBERS,
+    WHOLE,
+    check_columns,
+    column_named,
+    fitted,
+    is_time,
+)
 
 # Values are quoted into the statements by psycopg.sql: beside parameters, a name with a percent
 # sign would be taken for one.

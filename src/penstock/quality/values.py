@@ -1,18 +1,44 @@
-"""Declared values as values of a column. Not for: comparing them (`rows`, `tables`)."""
+"""Columns and values that checks name, as a table has them. Not for: comparing (`rows`, `tables`)."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from penstock.model.table import Column
+from penstock.model.table import Column, TableSpec
+from penstock.postgres.catalog import nearest
 from penstock.quality.declared import Check
 
 WHOLE = ("int2", "int4", "int8")
 NUMBERS = (*WHOLE, "numeric", "float4", "float8")
 TIMES = ("date", "timestamp", "timestamptz")
 TEXTS = ("text", "varchar", "bpchar")
+
+
+def check_columns(checks: Sequence[Check], spec: TableSpec) -> None:
+    """Does the table have the columns that checks name?
+
+    Raises:
+        UsageError: One it does not have; the message names the nearest.
+    """
+    for check in checks:
+        for name in check.columns:
+            column_named(check, spec, name)
+
+
+def column_named(check: Check, spec: TableSpec, name: str) -> Column:
+    """A column of a table.
+
+    Raises:
+        UsageError: There is none; the message names the nearest one.
+    """
+    for column in spec.columns:
+        if column.name == name:
+            return column
+    hint = nearest(name, [column.name for column in spec.columns])
+    raise check.wrong(f"{spec.name} has no column {name}.{hint}")
 
 
 def fitted(check: Check, column: Column, value: Any) -> Any:
