@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import Any
 
 import psycopg
 
-from penstock.errors import UsageError
+from penstock.errors import PenstockError, UsageError
 from penstock.events.pipeline import Pipeline
 from penstock.ledger import checks, runs
 from penstock.ledger.runs import RunRecord
@@ -97,8 +97,9 @@ def _checked(connection: psycopg.Connection[Any], pipeline: Pipeline) -> Iterato
             for one, found in zip(pipeline.checks, trial, strict=True):
                 results.append(found)
                 yield Tried(found, figure_of(one, found), advice(one, found))
-    except UsageError as error:
-        runs.finish_run(connection, run, "failed", str(error))
+    except (PenstockError, psycopg.Error) as error:
+        with suppress(psycopg.Error):  # it must not hide the error that it records
+            runs.finish_run(connection, run, "failed", str(error))
         raise
     table = find_table(connection, pipeline.target)
     if table is None:

@@ -1,4 +1,4 @@
-"""Lists of checks, as they are declared for a pipeline or a load. Not for: one check (`declared`)."""
+"""Checks as they are listed for a pipeline or a load. Not for: one of them (`declared`)."""
 
 from __future__ import annotations
 

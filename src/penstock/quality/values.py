@@ -1,4 +1,4 @@
-"""Columns and values that checks name, as a table has them. Not for: comparing (`rows`, `tables`)."""
+"""What checks name, as a table has it: columns and values. Not for: comparing (`rows`)."""
 
 from __future__ import annotations
 

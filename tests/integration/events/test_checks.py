@@ -256,7 +256,10 @@ def test_the_pipelines_that_are_meant_are_found_by_name_or_target() -> None:
 def test_a_check_that_cannot_be_tried_is_told_and_its_run_has_failed(shop: Shop) -> None:
     with pytest.raises(UsageError, match="no_table"):
         list(check(shop.url, pipeline(quality.sql("select * from no_table", name="q"))))
-    assert shop.rows("select status from penstock.runs") == [("failed",)]
+    shop.rows("drop table events cascade")
+    with pytest.raises(UsageError, match="no table events"):
+        list(check(shop.url, pipeline(PRICED)))
+    assert shop.rows("select status from penstock.runs") == [("failed",), ("failed",)]
 
 
 def test_what_a_check_found_of_a_person_is_forgotten_with_them(shop: Shop, tmp_path: Path) -> None:
