@@ -27,7 +27,7 @@ from penstock.model.result import LoadResult
 from penstock.model.table import TableSpec
 from penstock.postgres.catalog import read_table
 from penstock.postgres.connection import target_of
-from penstock.quality.values import check_columns
+from penstock.quality.values import check_fit
 
 if TYPE_CHECKING:
     import sqlalchemy
@@ -270,7 +270,7 @@ def _check_target(pipeline: Pipeline, spec: TableSpec) -> None:
     named = [*pipeline.keys, *filter(None, (pipeline.time, pipeline.version))]
     if missing := [name for name in named if name not in names]:
         raise UsageError(f"{pipeline.name}: {spec.name} has no column {', '.join(missing)}")
-    check_columns(pipeline.checks, spec)
+    check_fit(pipeline.checks, spec)
     if pipeline.mode == "append":
         return
     wanted = [set(pipeline.keys)]

@@ -45,12 +45,9 @@ class RowChecks:
     """Tries checks on the accepted rows of one table's load.
 
     Args:
-        checks: Such as are tried on rows.
+        checks: Such as are tried on rows, and fit the table (`values.check_fit`).
         spec: The table.
         supplied: Its columns that the input has.
-
-    Raises:
-        UsageError: A check names what the table does not have, or a value that does not fit.
     """
 
     def __init__(self, checks: Sequence[Check], spec: TableSpec, supplied: Collection[str]) -> None:
@@ -63,8 +60,6 @@ class RowChecks:
         self._why = [self._left_out(check, supplied) for check in checks]
         self._supplied = [name for name in self._columns if name in supplied]
         self._aggregates: list[pl.Expr] | None = None
-        for check in checks:
-            _fitted(check, self._columns)
 
     def _left_out(self, check: Check, supplied: Collection[str]) -> str:
         """Why a check says nothing in this load; empty where it does."""
@@ -195,16 +190,6 @@ def _made(column: Column) -> bool:
 
 def _places(frame: pl.DataFrame) -> list[tuple[int, int]]:
     return [(row, line) for row, line in frame.select(ROW, LINE).head(EXAMPLES).iter_rows()]
-
-
-def _fitted(check: Check, columns: dict[str, Column]) -> None:
-    """Do the declared values fit the column?"""
-    column = columns.get(check.columns[0]) if check.columns else None
-    if column is None or check.kind not in ("accepted", "between"):
-        return
-    for value in (*check.values, check.least, check.most):
-        if value is not None:
-            fitted(check, column, value)
 
 
 def _among(check: Check, column: Column, value: pl.Expr, dtype: pl.DataType) -> pl.Expr:

@@ -20,7 +20,7 @@ from penstock.quality.rows import EXAMPLES
 from penstock.quality.values import (
     NUMBERS,
     WHOLE,
-    check_columns,
+    check_fit,
     column_named,
     fitted,
     is_time,
@@ -79,7 +79,7 @@ def tried(
         psycopg.Error: The role may not read, or the server fails.
     """
     spec = read_table(connection, table)
-    check_columns(checks, spec)
+    check_fit(checks, spec)
     with connection.transaction():
         connection.execute("set transaction isolation level repeatable read, read only")
         connection.execute("set local timezone to 'UTC'")

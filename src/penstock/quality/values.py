@@ -17,15 +17,19 @@ TIMES = ("date", "timestamp", "timestamptz")
 TEXTS = ("text", "varchar", "bpchar")
 
 
-def check_columns(checks: Sequence[Check], spec: TableSpec) -> None:
-    """Does the table have the columns that checks name?
+def check_fit(checks: Sequence[Check], spec: TableSpec) -> None:
+    """Has the table the columns that checks name, and do their values fit these?
 
     Raises:
-        UsageError: One it does not have; the message names the nearest.
+        UsageError: One does not; the message names the nearest column.
     """
     for check in checks:
         for name in check.columns:
-            column_named(check, spec, name)
+            column = column_named(check, spec, name)
+            if check.kind in ("accepted", "between"):
+                for value in (*check.values, check.least, check.most):
+                    if value is not None:
+                        fitted(check, column, value)
 
 
 def column_named(check: Check, spec: TableSpec, name: str) -> Column:

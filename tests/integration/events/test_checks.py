@@ -25,8 +25,8 @@ PRICED = quality.not_null("qty", 0.5, min_rows=2)
 
 
 def pipeline(*checks: Check, **more: Any) -> Pipeline:
-    how: dict[str, Any] = {"transform": row_of, "time": "occurred_at", "checks": checks, **more}
-    return Pipeline(name="shop", target="events", key="event_id", **how)
+    how: dict[str, Any] = {"target": "events", "transform": row_of, "time": "occurred_at", **more}
+    return Pipeline(name="shop", key="event_id", checks=checks, **how)
 
 
 def work(shop: Shop, *checks: Check, **more: Any) -> Worked:
@@ -171,10 +171,20 @@ def test_in_a_replay_the_rows_that_are_there_stay(shop: Shop) -> None:
     assert shop.balance() == {"files": (2, 0, 0, 2, 0, 0, 0)}
 
 
-def test_a_check_of_a_column_that_is_not_there_stops_the_worker_at_its_start(shop: Shop) -> None:
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (quality.not_null("qyt"), "has no column qyt. Did you mean qty?"),
+        (quality.between("qty", "few", "many"), "'few' is no finite number"),
+    ],
+)
+def test_a_check_that_does_not_fit_the_target_stops_the_worker_at_its_start(
+    shop: Shop, wrong: Check, said: str
+) -> None:
     shop.stage(event(1))
-    with pytest.raises(UsageError, match=r"has no column qyt. Did you mean qty?"):
-        work(shop, quality.not_null("qyt"))
+    with pytest.raises(UsageError) as error:
+        work(shop, wrong)
+    assert said in error.value.message
     assert shop.rows("select status from penstock.batches") == [("pending",)]
 
 
@@ -280,3 +290,19 @@ def test_a_caller_who_looks_at_the_first_result_only_leaves_nothing_open(shop: S
     next(found)
     found.close()
     assert kept(shop) == []
+
+
+@pytest.mark.parametrize("timed", [True, False])
+def test_two_versions_of_an_event_are_one_row_that_is_unique(shop: Shop, timed: bool) -> None:
+    """What is left out because a newer one came with it is not looked at."""
+    shop.rows("create table kinds (event_id text primary key, kind text)")
+    shop.stage(event(1, "view", qty=1), event(1, "buy", at="2026-01-06T10:00:00Z", qty=2))
+
+    def kind_of(one: dict[str, Any]) -> dict[str, Any]:
+        return {"event_id": one["id"], "kind": one["kind"]}
+
+    more: dict[str, Any] = {} if timed else {"target": "kinds", "time": None, "transform": kind_of}
+    worked = work(shop, quality.unique("event_id"), **more)
+    assert (worked.events, worked.failed) == (2, 0)
+    table = "events" if timed else "kinds"
+    assert shop.rows(f"select event_id, kind from {table}") == [("e1", "buy")]

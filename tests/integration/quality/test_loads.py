@@ -259,6 +259,7 @@ def test_a_mistake_is_told_and_nothing_is_loaded(
         load(shop, file, check)
     assert said in error.value.message
     assert rows(shop, "select count(*) from orders") == [(0,)]
+    assert rows(shop, "select count(*) from penstock.runs where status <> 'failed'") == [(0,)]
 
 
 def test_a_type_that_only_the_server_compares_is_left_to_it(shop: Database) -> None:
