@@ -23,7 +23,7 @@ EXAMPLES = """
 
 [bold]Exit status[/bold]
   0   all is well, or there are warnings    3   a check failed
-  1   a target cannot be read               75  the database is in the way; try again
+  1   a target cannot be read               75  try again later
 """
 _STYLES = {"passed": "green", "skipped": "dim", "warned": "yellow", "failed": "bold red"}
 #: Columns of a line; the name of the check has what is left of 80.
