@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import penstock.quality as quality
     from penstock.errors import (
         BalanceError,
         BudgetExceeded,
@@ -86,6 +87,7 @@ _HOMES = {
 
 #: Names that are modules.
 _MODULES = {
+    "quality": "penstock.quality",
     "tidy": "penstock.mapping.tidy",
 }
 
@@ -128,6 +130,7 @@ __all__ = [  # noqa: RUF022  in plain order
     "inspect",
     "load_star",
     "load_table",
+    "quality",
     "replay_rejects",
     "tidy",
     "unit",

@@ -56,6 +56,7 @@ def _place(name: str) -> int:
         "serve",
         "ingest",
         "work",
+        "check",
         "replay",
         "events",
         "archive",

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from penstock.cli import forget, ingest, replays, work
+from penstock.cli import check, forget, ingest, replays, work
 from penstock.cli.archive import archive_app
 from penstock.cli.clear import CLEAR_EXAMPLES, clear
 from penstock.cli.events import events_app
@@ -72,6 +72,7 @@ app.add_typer(key_app, name="key", rich_help_panel=PROJECT)
 app.command("ingest", cls=Command, epilog=ingest.EXAMPLES, rich_help_panel=EVENTS)(ingest.ingest)
 app.command("serve", cls=Command, epilog=SERVE_EXAMPLES, rich_help_panel=EVENTS)(serve)
 app.command("work", cls=Command, epilog=work.EXAMPLES, rich_help_panel=EVENTS)(work.work)
+app.command("check", cls=Command, epilog=check.EXAMPLES, rich_help_panel=EVENTS)(check.check)
 app.command("replay", cls=Command, epilog=replays.EXAMPLES, rich_help_panel=EVENTS)(replays.replay)
 app.add_typer(events_app, name="events", rich_help_panel=EVENTS)
 app.add_typer(archive_app, name="archive", rich_help_panel=EVENTS)

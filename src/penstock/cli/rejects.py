@@ -247,16 +247,20 @@ def purge(
 ) -> None:
     """Delete rejects that were closed long ago; what waits is never deleted.
 
-    Rows of loads that failed count from the day of the load. Only the ledger's
-    owner may delete.
+    Rows of loads that failed count from the day of the load. Results of quality
+    checks that are as old go with them. Only the ledger's owner may delete.
     """
-    from penstock.ledger import quarantine
+    from penstock.ledger import checks, quarantine
 
     with connected(dsn, "purge the rejects") as (where, connection):
         rows = quarantine.purge(connection, days)
+        results = checks.purge(connection, days)
     answer.say(f"{rows_text(rows)} purged.")
+    if results:
+        answer.say(f"{results:,} results of quality checks purged.")
     if as_json:
-        answer.answer({"target": where.label, "purged": rows, "days": days})
+        found = {"purged": rows, "checks": results, "days": days}
+        answer.answer({"target": where.label, **found})
 
 
 def _way_back(file: Path, kinds: Sequence[Layout]) -> str:

@@ -25,7 +25,12 @@ RUNS_EXAMPLES = """
   penstock runs show 3f2a91        the beginning of an id is enough
 """
 
-_STYLES = {"succeeded": "green", "failed": "bold red", "interrupted": "bold yellow"}
+_STYLES = {
+    "succeeded": "green",
+    "failed": "bold red",
+    "interrupted": "bold yellow",
+    "warned": "yellow",
+}
 
 runs_app = typer.Typer(
     invoke_without_command=True,
@@ -74,18 +79,24 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show one run: each load's books, how it was carried out, and why rows were refused."""
-    from penstock.ledger import history
+    from penstock.ledger import checks, history
 
     given = context.parent.params if context.parent is not None else {}
     with connected(dsn or given.get("dsn"), "show the run") as (where, connection):
         past = history.run(connection, run_id)
         loads = history.loads(connection, past)
+        kept = checks.of_run(connection, past.run_id, [load.load_id for load in loads])
     _print(_lines_of_run(past, whole=True))
     for load in loads:
         _print(_lines_of_load(load))
+    for table, one in kept:
+        answer.say(f"{table}: {one}", _STYLES.get(one.outcome, ""))
     if as_json or given.get("as_json"):
-        shown = {**_run_object(past), "loads": [_load_object(load) for load in loads]}
-        answer.answer({"target": where.label, "run": shown})
+        from dataclasses import asdict
+
+        found = [{"table": str(table), **asdict(one)} for table, one in kept]
+        shown = {"loads": [_load_object(load) for load in loads], "checks": found}
+        answer.answer({"target": where.label, "run": {**_run_object(past), **shown}})
 
 
 def _print(lines: Iterator[tuple[int, Text]]) -> None:

@@ -44,6 +44,8 @@ class Work:
         origins: Of each event `source` (String) and `received_at` (Datetime, UTC).
         made: Their rows, and the events that failed.
         hidden: Events with encrypted fields.
+        apart: They are of one commit, and a check has stopped the load of this and others: it
+            judges them however few they are.
     """
 
     batches: Sequence[Batch]
@@ -51,6 +53,7 @@ class Work:
     origins: pl.DataFrame
     made: Made
     hidden: frozenset[int] = frozenset()
+    apart: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -158,6 +158,7 @@ def _forgotten(looking: _Looking) -> Forgotten:
         texts = key_texts(keys, looking.pipeline.keys).to_list()
         of = {"schema": name.schema, "table": name.table, "keys": texts}
         looking.connection.execute(_SQL["forget_keys"], of)
+        looking.connection.execute(_SQL["forget_checks"], of)
         rejects = _rejects(looking, events)
         looking.connection.execute(_SQL["forget_rejects"], {"ids": rejects})
         done.removed.rejects = len(rejects)

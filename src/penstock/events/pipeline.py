@@ -14,6 +14,8 @@ from penstock.errors import UsageError
 from penstock.events.sources import Source, WebhookSource, name_of
 from penstock.model.options import OrphanPolicy
 from penstock.postgres.catalog import nearest
+from penstock.quality.declared import Check
+from penstock.quality.lists import checked_list
 
 if TYPE_CHECKING:
     import polars as pl
@@ -52,6 +54,8 @@ class Pipeline:
             `objects`, `sftp`), or a folder, written with a `/`: `./archive`. None: nowhere.
         connector: The key in `env` of the database; None: the project's ledger.
         options: Further options of the load, as for `load_table`: `orphans`, `columns` ...
+        checks: Of `penstock.quality`: tried on the rows of each load, on the target by `penstock
+            check`, or both.
 
     Raises:
         UsageError: The declaration contradicts itself.
@@ -72,8 +76,10 @@ class Pipeline:
     archive: str | None = None
     connector: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    checks: Sequence[Check] = ()
 
     def __post_init__(self) -> None:
+        checked_list(self.checks, f"Pipeline {self.name}: checks")
         wrong: list[str] = []
         if not _NAME.fullmatch(self.name):
             wrong.append(f'name: "{self.name}" must be of a-z, 0-9 and _, and begin with a letter')

@@ -6,13 +6,13 @@ one transaction: whoever has lost the batch meanwhile changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from penstock.errors import UsageError
+from penstock.errors import LoadError, UsageError
 from penstock.events import queue
 from penstock.events.arranging import Arranged, Arranger, Work, now_of, origins_of
 from penstock.events.clear import Reader, concealing
@@ -22,11 +22,14 @@ from penstock.events.registry import Overtaken, Registry, load_key
 from penstock.events.transforming import transformed
 from penstock.ledger.runs import RunRecord
 from penstock.loading.load import options_from, run_load
+from penstock.model.checked import QUALITY
 from penstock.model.options import LoadOptions
 from penstock.model.result import LoadResult
 from penstock.model.table import TableSpec
 from penstock.postgres.catalog import read_table
+from penstock.postgres.connection import target_of
 from penstock.project.keys import ProjectKey
+from penstock.quality.values import check_fit
 
 if TYPE_CHECKING:
     import sqlalchemy
@@ -44,11 +47,13 @@ class Processed:
     Attributes:
         outcome: Of each event.
         events: How many there were.
+        batches: How many batches they came in.
         result: The books of the load; None where there was nothing to load.
     """
 
     outcome: Outcome
     events: int
+    batches: int
     result: LoadResult | None = None
 
 
@@ -99,8 +104,8 @@ class Processor:
             self._registry = Registry(control, pipeline, self.spec)
         self._arranger = Arranger(pipeline, self.spec, self._registry, run.run_id)
 
-    def transform(self, batches: Sequence[Batch]) -> Work:
-        """What the transform makes of the events of batches.
+    def transform(self, batches: Sequence[Batch], *, apart: bool = False) -> Work:
+        """What the transform makes of the events of batches; `apart` as of `Work`.
 
         Raises:
             TransformBroken: It is to be mended.
@@ -113,27 +118,48 @@ class Processor:
         clear = Reader(self.pipeline.name, self._key).all_of(batches, raws)
         made = transformed(self.pipeline, clear.raws, origins, clear.hidden)
         made.failures |= clear.failures
-        return Work(batches, raws, origins, made, clear.hidden)
+        return Work(batches, raws, origins, made, clear.hidden, apart)
 
-    def process(self, batches: Sequence[Batch]) -> Processed:
+    def process(self, batches: Sequence[Batch], *, apart: bool = False) -> Iterator[Processed]:
         """Work on batches, and finish them.
+
+        Where a quality check stops the load of events that were received in several commits, those
+        of each are loaded apart, so that only those fail in which it does. Events of one commit
+        stay together, as they do when they are requeued: a share of few rows says little.
+
+        Args:
+            batches: Claimed.
+            apart: As of `Work`.
+
+        Yields:
+            What came of them, as soon as it is committed.
 
         Raises:
             Fenced: Another worker has them by now; nothing was changed.
             TransformBroken: The transform is to be mended.
             PenstockError: The load failed as a whole; nothing was changed.
         """
-        work = self.transform(batches)
+        work = self.transform(batches, apart=apart)
         if work.made.frame.is_empty() and not work.made.failures:
             outcome = Outcome(dropped=work.made.dropped(len(work.raws)))
             with self._control.transaction():
                 queue.finish(self._control, self.pipeline, batches, outcome)
-            return Processed(outcome, len(work.raws))
+            yield Processed(outcome, len(work.raws), len(batches))
+            return
 
         def finish(connection: psycopg.Connection[Any], outcome: Outcome) -> None:
             queue.finish(connection, self.pipeline, batches, outcome)
 
-        return self.load(work, self._engine, finish)
+        try:
+            done = self.load(work, self._engine, finish)
+        except LoadError as error:
+            if error.code != QUALITY:
+                raise
+        else:
+            yield done
+            return
+        for chunk in sorted({one.chunk for one in batches}):
+            yield from self.process([one for one in batches if one.chunk == chunk], apart=True)
 
     def load(self, work: Work, where: Any, finish: Any) -> Processed:
         """Load what a transform made.
@@ -142,6 +168,10 @@ class Processor:
             work: Batches and rows.
             where: An Engine, or a Connection whose transaction is joined.
             finish: Called with the psycopg connection and the outcome: the last write.
+
+        Raises:
+            LoadError: A quality check stops the load of events of several commits; where it stops
+                that of one, they fail.
         """
         without: set[int] = set()
         mode = ""
@@ -200,12 +230,36 @@ class Processor:
         conceal = None
         if work.hidden:
             conceal = concealing(arranged.events.to_list(), work.hidden, work.raws)
-        options = replace(self._options(mode, on_books, along), conceal=conceal)
+        options = replace(self._options(mode, on_books, along, apart=work.apart), conceal=conceal)
         pairs = [(self.pipeline.target, arranged.source)]
-        result = run_load(where, pairs, options, self._run)[0]
-        return Processed(outcome, len(work.raws), result)
+        try:
+            result: LoadResult | None = run_load(where, pairs, options, self._run)[0]
+        except LoadError as error:
+            if error.code != QUALITY or len({one.chunk for one in work.batches}) > 1:
+                raise
+            self._fail_all(arranged, outcome, str(error), (where, finish))
+            result = None
+        return Processed(outcome, len(work.raws), len(work.batches), result)
 
-    def _options(self, mode: str, on_books: Any, along: Any) -> LoadOptions:
+    def _fail_all(
+        self, arranged: Arranged, outcome: Outcome, said: str, end: tuple[Any, Any]
+    ) -> None:
+        """The load was rolled back: its events fail, and those that had failed keep their reason.
+
+        It is a transaction of its own: a worker that ends before it is followed by one that tries
+        the batch once more.
+        """
+        where, finish = end
+        outcome.load_id = None
+        reason = said.split("\n")[0]
+        for event in arranged.events.unique().to_list():
+            outcome.failures.setdefault(event, Failure(QUALITY, reason))
+        with target_of(where) as target:
+            finish(target.connection, outcome)
+            if not target.joined:
+                target.connection.commit()
+
+    def _options(self, mode: str, on_books: Any, along: Any, *, apart: bool) -> LoadOptions:
         pipeline = self.pipeline
         own: dict[str, Any] = {}
         if mode != "append":
@@ -219,6 +273,9 @@ class Processor:
             one_of_many=True,
             on_books=on_books,
             along=along,
+            quality=[
+                replace(one, min_rows=1) if apart else one for one in pipeline.checks if one.on_rows
+            ],
         )
 
 
@@ -227,6 +284,7 @@ def _check_target(pipeline: Pipeline, spec: TableSpec) -> None:
     named = [*pipeline.keys, *filter(None, (pipeline.time, pipeline.version))]
     if missing := [name for name in named if name not in names]:
         raise UsageError(f"{pipeline.name}: {spec.name} has no column {', '.join(missing)}")
+    check_fit(pipeline.checks, spec)
     if pipeline.mode == "append":
         return
     wanted = [set(pipeline.keys)]

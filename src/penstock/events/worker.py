@@ -68,10 +68,10 @@ class Worked:
     batches: int = 0
     troubles: list[str] = field(default_factory=list)
 
-    def add(self, done: Processed, batches: int) -> None:
+    def add(self, done: Processed) -> None:
         """Count what was finished."""
         self.events += done.events
-        self.batches += batches
+        self.batches += done.batches
         self.failed += len(done.outcome.failures)
         self.dropped += len(done.outcome.dropped)
         self.older += len(done.outcome.older)
@@ -181,7 +181,8 @@ class Worker:
         with connect(self._dsn) as control, loading_engine(self._dsn) as engine:
             self._hearing = control if _listen(control) else None
             named = _session_of(engine, control)
-            run = RunRecord("work", f"penstock work {self.pipeline.name}")
+            name = self.pipeline.name
+            run = RunRecord("work", f"penstock work {name}", pipeline=name)
             processor = Processor(self.pipeline, control, engine, run, key=self._key)
             queue.regain(control, self.pipeline.name, self.name)
             self._began = True
@@ -197,7 +198,8 @@ class Worker:
     ) -> None:
         try:
             with self._kept(batches):
-                done = processor.process(batches)
+                for done in processor.process(batches):
+                    self.worked.add(done)
         except Fenced as error:
             self._trouble(error.message)
         except PenstockError as error:
@@ -211,7 +213,6 @@ class Worker:
             queue.put_back(control, batches, said, self._wait_after())
         else:
             self._troubles = 0
-            self.worked.add(done, len(batches))
             self._tell()
 
     @contextlib.contextmanager

@@ -84,6 +84,7 @@ class Tally:
         """Book a load, and the rows that it was given."""
         self._reached.append(rows)
         self.results.append(result)
+        self.notes += [f"{result.table}: {one}" for one in result.checks if one.bad]
 
     def linked(self, table: str, result: LoadResult) -> None:
         """Book a link: its rows were loaded before, and count once."""

@@ -35,6 +35,7 @@ LOADER_RIGHTS: Mapping[str, tuple[str, ...]] = {
     "fetched": _WRITTEN,
     "sent": _WRITTEN,
     "schedules": _WRITTEN,
+    "checks": ("SELECT", "INSERT"),
 }
 #: What a worker of event pipelines may do beyond that.
 WORKER_RIGHTS: Mapping[str, tuple[str, ...]] = {

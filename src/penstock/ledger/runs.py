@@ -34,12 +34,14 @@ class RunRecord:
         command: What was asked for, without secrets.
         part_of: The run of the flow that it belongs to, where that is in the same ledger.
         job: The flow's job.
+        pipeline: Whose worker or check it is, where it is one.
     """
 
     kind: str
     command: str = ""
     part_of: str | None = None
     job: str = ""
+    pipeline: str = ""
     run_id: str = field(default_factory=lambda: str(uuid.uuid4()))
 
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import polars as pl
 
-from penstock.errors import BalanceError, BudgetExceeded, ShrinkRefused
+from penstock.errors import BalanceError, BudgetExceeded, LoadError, ShrinkRefused
 from penstock.loading.fill import Filled
 from penstock.loading.intake import Books
 from penstock.loading.prepare import Prepared
 from penstock.loading.spool import Spool
 from penstock.model.batch import ROW, record_of
+from penstock.model.checked import QUALITY, CheckResult
 from penstock.model.options import LoadMode, LoadOptions
-from penstock.model.result import LoadResult, Waited
+from penstock.model.result import LoadResult, Sample, Waited
+from penstock.quality.rows import RowChecks
 
 #: `truncate` refuses to leave less than this share of the rows.
 _SHRINK = 0.5
@@ -43,6 +45,8 @@ class TableBooks:
         open_rejects: Ids of rejects that wait for a row that was not there before the load.
         keys_wait: True where rejects wait whose key the load may bring again.
         superseded: Rows that waited for their parents, and whose place rows of the load took.
+        row_checks: Tries the declared quality checks, or None; not on rows that are tried again.
+        checks: What they found, once all rows were read.
         failed: Why rows that waited could not be tried again, which the load itself survives; else
             empty.
     """
@@ -60,6 +64,8 @@ class TableBooks:
         self.open_rejects: list[int] = []
         self.keys_wait = False
         self.superseded = 0
+        self.row_checks = _row_checks(prepared, options)
+        self.checks: tuple[CheckResult, ...] = ()
         self.failed = ""
         self._options = options
 
@@ -132,6 +138,16 @@ class TableBooks:
                 code="balance",
             )
 
+    def conclude(self) -> None:
+        """Note what the quality checks found: all rows were read."""
+        if self.row_checks is not None:
+            self.checks = self.row_checks.results(self._place_of)
+
+    def _place_of(self, row: int, line: int) -> str:
+        """How a row is named that a check found."""
+        name, record = self.prepared.origin(row)
+        return Sample(name, line, None, "", record).place
+
     def _reasons(self) -> str:
         """The commonest reasons, a line each, each with where it occurred first."""
         reasons = self.spool.reasons()
@@ -171,10 +187,12 @@ class TableBooks:
                 *self.filled.warnings,
                 *self._groupless(),
                 *([self.failed] if self.failed else []),
+                *(str(one) for one in self.checks if one.bad),
             ),
             dry_run=self._options.dry_run,
             ddl=self.prepared.ddl,
             waited=self._waited(),
+            checks=self.checks,
         )
 
     def _groupless(self) -> tuple[str, ...]:
@@ -208,6 +226,29 @@ class TableBooks:
             waiting=replaying.waiting,
             refused=self.refused - replaying.waiting,
         )
+
+
+def stopping(tables: Sequence[TableBooks]) -> LoadError | None:
+    """The error of a load that its quality checks stop; None where none does."""
+    bad = [(one.prepared.spec.name, each) for one in tables for each in one.checks if each.stopped]
+    if not bad:
+        return None
+    figures = "; ".join(
+        f"{name}: {one.name} failed, {one.reason} ({one.bound})" for name, one in bad
+    )
+    such = [f"\n  {one.name}: such as {', '.join(one.examples)}" for _, one in bad if one.examples]
+    return LoadError(
+        f"{figures}. The load was rolled back.{''.join(such)}\nMend the input; or let the check "
+        'mark the load (stops=False), only warn (severity="warn"), or allow more (at_least=).',
+        code=QUALITY,
+    )
+
+
+def _row_checks(prepared: Prepared, options: LoadOptions) -> RowChecks | None:
+    if not options.quality or prepared.retry_of or not prepared.inputs:
+        return None
+    supplied = {column.name for column in prepared.inputs[0][1].columns}
+    return RowChecks(options.quality, prepared.spec, supplied)
 
 
 def _sorted(counts: Mapping[str, int]) -> dict[str, int]:

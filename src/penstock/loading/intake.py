@@ -29,6 +29,7 @@ from penstock.postgres.copy import BinaryEncoder, CsvEncoder, exact
 from penstock.postgres.encodings import Encoding
 from penstock.postgres.judged import has_grammar
 from penstock.postgres.staging import ROW_COLUMN as STAGED_ROW
+from penstock.quality.rows import RowChecks
 
 
 @dataclass(slots=True)
@@ -84,6 +85,7 @@ class Intake:
         watch: Gathers the keys of refused rows, or None.
         ascending: Looks at the order of a key, or None.
         groups: Finds rows that are refused with their groups, or None.
+        checks: Tries the declared checks on the accepted rows, or None.
     """
 
     def __init__(
@@ -102,6 +104,7 @@ class Intake:
         ascending: Ascending | None = None,
         lookups: Mapping[str, Lookup] | None = None,
         groups: GroupFilter | None = None,
+        checks: RowChecks | None = None,
     ) -> None:
         self.books = Books()
         self.spool = spool
@@ -114,6 +117,7 @@ class Intake:
         self.watch = watch
         self.ascending = ascending
         self.groups = groups
+        self.checks = checks
         self._lookups = lookups or {}
         self._encoding = encoding
         self._key = key
@@ -161,6 +165,8 @@ class Intake:
                 good = self._check(batch, checked, by_target)
                 if self.ascending is not None:
                     self.ascending.look(good)
+                if self.checks is not None:
+                    self.checks.look(good)
                 parts = [good]
                 if self.late is not None:
                     parts = self.late.split(good)

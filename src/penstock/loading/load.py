@@ -50,6 +50,7 @@ from penstock.postgres.connection import (
     target_of,
     translated,
 )
+from penstock.quality.lists import of_load
 
 if TYPE_CHECKING:
     import sqlalchemy
@@ -104,6 +105,7 @@ def options_from(**given: Any) -> LoadOptions:
         if name in given:
             names = given[name]
             given[name] = (names,) if isinstance(names, str) else tuple(names)
+    given["quality"] = of_load(given.get("quality", ()))
     if "mode" in given:
         given["mode"] = _one_of(LoadMode, given["mode"], "mode")
     _check_mappings(given)
@@ -205,7 +207,8 @@ def load_table(where: Where, source: Any, table: str | None = None, **options: A
         table: `table` or `schema.table`; default: the name of the file without its endings.
         **options: `mode` ("append", "truncate"), `columns`, `ignore_extra`, `max_rejects` ("1%"),
             `orphans`, `group`, `allow_shrink`, `keep_constraints`, `max_lock` (seconds),
-            `lock_timeout` (seconds), `again`, `dry_run`, `ledger`, `rejects_file`; and how the
+            `lock_timeout` (seconds), `again`, `dry_run`, `ledger`, `rejects_file`, `quality`
+            (checks of `penstock.quality`); and how the
             input is written: `delimiter`, `quote`, `escape`, `encoding`, `header`, `dates`,
             `numbers`, `timezone`, `round`, `trim`, `null`, `empty`; `format`, `json_path`, `sheet`,
             `header_row`, `fixed` and `records` (`penstock.formats.fixed.spec`). Their meanings:
@@ -218,8 +221,8 @@ def load_table(where: Where, source: Any, table: str | None = None, **options: A
         UsageError: The call is wrong; nothing was tried.
         SourceError: The input cannot be read as declared.
         TargetError: The table or the role cannot take it.
-        LoadError: The load was rolled back: too many refused rows, a shrinking table, books that
-            do not balance.
+        LoadError: The load was rolled back: too many refused rows, a shrinking table, a quality
+            check that failed, books that do not balance.
         TryAgain: Locked, busy or cut off; nothing changed.
     """
     chosen = options_from(**options)

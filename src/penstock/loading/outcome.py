@@ -14,7 +14,7 @@ import polars as pl
 import psycopg
 
 from penstock.errors import PenstockError, TryAgain
-from penstock.ledger import files, rejects, runs
+from penstock.ledger import checks, files, rejects, runs
 from penstock.ledger.runs import RunRecord
 from penstock.loading.books import TableBooks
 from penstock.loading.prepare import Prepared
@@ -136,6 +136,7 @@ class Recorder:
                     raise loaded_meanwhile(name, file[0])
             status = "failed" if books.failed else "succeeded"
             runs.finish_load(connection, result, status, books.failed or None)
+            self._write_checks(connection, name, result)
         runs.finish_run(connection, self._run, "succeeded")
 
     def failed(
@@ -197,11 +198,20 @@ class Recorder:
                 self._begin(connection, [one.prepared for one in kept])
             for one in kept:
                 open_still = runs.finish_load(connection, one.result, "failed", one.said)
+                if open_still:
+                    self._write_checks(connection, one.prepared.spec.name, one.result)
                 if open_still and one.rows:
                     name, load_id = one.prepared.spec.name, one.result.load_id
                     rejects.write_void(connection, load_id, name, one.rows, one.origin)
             if not committed:  # the other loads of a unit may have gone on without this one
                 runs.finish_run(connection, self._run, "failed", said)
+
+    def _write_checks(
+        self, connection: psycopg.Connection[Any], table: TableName, result: LoadResult
+    ) -> None:
+        """Keep what is not as declared: of what is, `penstock check` keeps a record."""
+        bad = [one for one in result.checks if one.bad]
+        checks.write(connection, self._run, table, bad, load_id=result.load_id)
 
     def dry_run(self, results: Sequence[LoadResult]) -> None:
         """Record a load that was rolled back because that was asked for."""

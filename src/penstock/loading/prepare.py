@@ -26,6 +26,7 @@ from penstock.postgres.catalog import read_table
 from penstock.postgres.rows import has_rows
 from penstock.postgres.scope import Scope
 from penstock.postgres.versions import CURRENT, FROM, TO
+from penstock.quality.values import check_fit
 
 if TYPE_CHECKING:
     from penstock.loading.change import TableChange
@@ -137,11 +138,13 @@ class Prepared:
 
 
 def check_target(spec: TableSpec, options: LoadOptions) -> None:
-    """Can the role load this relation in this mode?
+    """Can the role load this relation in this mode, and do the checks of its rows fit it?
 
     Raises:
         TargetError: It is a view, or a right is missing.
+        UsageError: A quality check does not fit it.
     """
+    check_fit(options.quality, spec)
     if spec.kind in _KINDS:
         raise TargetError(
             f"{spec.name} is {_KINDS[spec.kind]}: load the table behind it", code="42809"

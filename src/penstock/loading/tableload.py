@@ -133,6 +133,7 @@ class TableLoad:
             ascending=None if direct else self._ascending(),
             encoding=encoding_of(connection),
             groups=self._groups,
+            checks=self.books.row_checks,
             key=readable_key(spec, self.prepared.reading),
         )
         self.books.client = intake.books

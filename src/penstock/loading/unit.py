@@ -19,7 +19,7 @@ from penstock.errors import BudgetExceeded, LoadError, PenstockError
 from penstock.ledger.quarantine import Selection
 from penstock.ledger.runs import RunRecord
 from penstock.loading.altered import altered
-from penstock.loading.books import TableBooks
+from penstock.loading.books import TableBooks, stopping
 from penstock.loading.export import SpoolPart, export_rejects, export_spools
 from penstock.loading.fallen import Fallen, GroupsFell
 from penstock.loading.fill import ServerRefusedRows
@@ -222,6 +222,8 @@ class Unit:
                 stage.drop()
         self._observer.step(Step.BOOKS)
         own = [books for books in self._books if not books.prepared.retry_of]
+        for books in own:
+            books.conclude()
         alone = len(own) == 1
         results = [
             books.result(
@@ -236,11 +238,13 @@ class Unit:
         return results
 
     def _tell_along(self, own: Sequence[TableBooks]) -> None:
-        """What the caller writes in the same transaction, last of all."""
+        """What the caller writes in the same transaction, last of all, where no check stops it."""
         if self._options.on_books is not None:
             for books in own:
                 written = books.filled.inserted + books.filled.updated
                 self._options.on_books(books.prepared.load_id, written, books.refused_rows())
+        if (stopped := stopping(own)) is not None:
+            raise stopped
         if self._options.along is not None:
             self._options.along(self._connection)
 

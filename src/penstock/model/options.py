@@ -260,6 +260,7 @@ class LoadOptions:
             and the table's statistics are left to autovacuum.
         conceal: What becomes of refused rows (`penstock.loading.spool.SCHEMA`) before anything of
             them is kept or told.
+        quality: Checks of `penstock.quality` that are tried on the rows that came.
     """
 
     mode: LoadMode = LoadMode.APPEND
@@ -298,6 +299,7 @@ class LoadOptions:
     on_books: Callable[[str, int, list[tuple[int, str, str]]], None] | None = None
     one_of_many: bool = False
     conceal: Callable[[Any], Any] | None = None
+    quality: tuple[Any, ...] = ()
 
     def written(self, typed: Collection[str] = ()) -> dict[str, Any]:
         """How the values are written, as options of `load_table`, where it is not the default.

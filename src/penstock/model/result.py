@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import NamedTuple
 
+from penstock.model.checked import CheckResult
+
 #: Name of the input where rejects are replayed as they came; its records are their numbers.
 REJECTS = "rejects"
 
@@ -134,6 +136,7 @@ class LoadResult:
         ddl: The statement that created the table or added columns, with a comment above each
             column that says which row decided its type; empty where there was none.
         waited: What became of rows that earlier loads let wait for their parents.
+        checks: What the declared quality checks found, in their order.
     """
 
     run_id: str
@@ -159,6 +162,7 @@ class LoadResult:
     dry_run: bool = False
     ddl: str = ""
     waited: Waited = Waited()
+    checks: tuple[CheckResult, ...] = ()
 
     @property
     def balanced(self) -> bool:

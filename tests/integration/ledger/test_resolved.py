@@ -142,7 +142,7 @@ def older(shop: Database) -> None:
             "drop table penstock.sources, penstock.chunks, penstock.events, penstock.event_ids, "
             "penstock.batches, penstock.event_states, penstock.event_targets, "
             "penstock.event_keys, penstock.drops, penstock.drop_names, penstock.archive_files, "
-            "penstock.archived cascade; "
+            "penstock.archived, penstock.checks cascade; "
             "drop function penstock.payload, penstock.provide_event_days, "
             "penstock.restore_event_day, penstock.drop_event_day; "
             "drop table penstock.jobs, penstock.cursors, penstock.flow_locks, penstock.outbox, "

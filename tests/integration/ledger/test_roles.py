@@ -34,6 +34,7 @@ LOADER = {
     "archived": {"SELECT"},
     "balance": {"SELECT"},
     "batches": {"SELECT"},
+    "checks": {"SELECT", "INSERT"},
     "chunks": {"SELECT"},
     "cursors": WRITTEN,
     "drop_names": {"SELECT"},

@@ -54,6 +54,11 @@ where b.last_error is not null
   and exists (select from unnest(%(chunks)s::bigint[], %(places)s::int[]) n(chunk, pos)
               where n.chunk = b.chunk and n.pos >= b.pos_from and n.pos < b.pos_to);
 
+-- name: forget_checks
+-- Keys of rows that checks of the target found.
+update penstock.checks set examples = '{}'
+where schema_name = %(schema)s and table_name = %(table)s and load_id is null and examples <> '{}';
+
 -- name: reject_candidates
 -- Refused rows of a pipeline, by where they came from, or by what they hold.
 select r.reject_id, r.raw,

@@ -170,6 +170,33 @@ _STATEMENTS = [
     )
     """,
     "create index on penstock.archived (file)",
+    # What quality checks found. Runs and loads of workers go with their day of events, and these
+    # stay: no foreign keys.
+    """
+    create table penstock.checks (
+        check_id bigint generated always as identity primary key,
+        checked_at timestamptz not null default clock_timestamp(),
+        run_id uuid not null,
+        load_id uuid,
+        pipeline text,
+        schema_name text not null,
+        table_name text not null,
+        name text not null,
+        columns text[] not null,
+        severity text not null check (severity in ('fail', 'warn')),
+        outcome text not null check (outcome in ('passed', 'skipped', 'warned', 'failed')),
+        figure double precision,
+        bound text not null,
+        rows bigint not null,
+        wrong bigint not null,
+        examples text[] not null,
+        reason text not null
+    )
+    """,
+    "create index on penstock.checks (schema_name, table_name, checked_at)",
+    "create index on penstock.checks (checked_at)",
+    "create index on penstock.checks (run_id)",
+    "create index on penstock.checks (load_id)",
     # What is JSON that jsonb holds without loss, as far as PostgreSQL can say; else null.
     """
     create function penstock.payload(raw bytea) returns jsonb
