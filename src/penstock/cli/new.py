@@ -1,4 +1,4 @@
-"""`penstock new`: makes projects, their parts, and dimensions. Not for: how (`scaffold`, `loading`)."""
+"""`penstock new`: makes projects, their parts, dimensions. Not for: how (`scaffold`)."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from typing import Any
 import psycopg
 import sqlalchemy
 from alembic.autogenerate import produce_migrations, render_python_code
-from alembic.operations.ops import MigrationScript, OpContainer
+from alembic.operations.ops import DowngradeOps, MigrationScript, UpgradeOps
 from alembic.runtime.migration import MigrationContext
 
 from penstock.errors import UsageError
@@ -141,7 +141,9 @@ def _metadata(models: Path) -> sqlalchemy.MetaData:
     raise UsageError(f"{models} has neither Base (a DeclarativeBase) nor metadata")
 
 
-def _lines(operations: OpContainer, context: MigrationContext, imports: set[str]) -> str:
+def _lines(
+    operations: UpgradeOps | DowngradeOps, context: MigrationContext, imports: set[str]
+) -> str:
     """Alembic's own lines for them, without its comments; what they import is added."""
     code = render_python_code(
         operations, migration_context=context, imports=[], render_as_batch=False

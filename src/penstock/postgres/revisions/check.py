@@ -115,9 +115,11 @@ class _Checker:
             if first in ("begin", "commit"):
                 transaction = _Transaction(open=first == "begin")
                 continue
-            for step in steps_of(statement):
+            steps = steps_of(statement)
+            for step in steps:
                 for rule, about in self._of(step, transaction):
                     yield self._warned(one.revision, rule, about, statement)
+            for step in steps:
                 if step.lock in _STRONG and self._size(step.table) is not None:
                     transaction.locked.setdefault(step.table, step.lock)
         if one.unseen:

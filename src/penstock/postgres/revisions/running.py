@@ -123,6 +123,7 @@ def upgrade(place: Place, folder: Folder, done: Callable[[Revision], None]) -> l
 def _alone(place: Place) -> Iterator[None]:
     """Until its end no other process is in it."""
     with connect(place.conninfo, autocommit=False) as connection:
+        connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
         connection.execute("set local idle_in_transaction_session_timeout = 0")
         connection.execute(
             "select set_config('lock_timeout', %s, true)", [f"{int(1000 * place.patience)}ms"]
@@ -130,7 +131,10 @@ def _alone(place: Place) -> Iterator[None]:
         if connection.info.server_version >= 170000:
             connection.execute("set local transaction_timeout = 0")
         try:
-            connection.execute("select pg_advisory_xact_lock(%s)", [_WORKING])
+            # Without parameters: those would leave a portal, and its snapshot, until the end, and
+            # CREATE INDEX CONCURRENTLY waits for the end of every older snapshot.
+            lock = psycopg.sql.SQL("select pg_advisory_xact_lock({})")
+            connection.execute(lock.format(psycopg.sql.Literal(_WORKING)))
         except psycopg.errors.LockNotAvailable:
             raise TryAgain(
                 f"Another penstock migrate has been at work here for {place.patience:g} s. Nothing "

@@ -9,8 +9,8 @@ select to_regclass(%s) is not null as is_there;
 select to_regnamespace(quote_ident(%s)) is not null as is_there;
 
 -- name: sizes
--- Tables by the names that a revision uses, with all their parts: rows as the catalog estimates
--- them (of the planner or of the statistics, whichever knows more), bytes as they lie on disk.
+-- Tables by the names that a revision uses, with all their parts: rows as the last ANALYZE counted
+-- them (before the first one as the statistics do), bytes as they lie on disk.
 with recursive named as (
     select name, to_regclass(name)::oid as oid from unnest(%s::text[]) as name
 ), parts as (
@@ -20,7 +20,8 @@ with recursive named as (
 )
 select n.name,
        top.relkind = 'p' as partitioned,
-       sum(greatest(c.reltuples, s.n_live_tup, 0))::bigint as rows,
+       sum(case when c.reltuples >= 0 then c.reltuples else coalesce(s.n_live_tup, 0) end)::bigint
+           as rows,
        coalesce(sum(pg_relation_size(c.oid)), 0)::bigint as bytes
 from named n
 join pg_catalog.pg_class top on top.oid = n.oid
