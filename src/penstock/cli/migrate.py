@@ -241,7 +241,7 @@ def _show_warning(one: Warned) -> None:
     if one.accepted:
         answer.say(f"  {one.rule}: {about.strip()}, accepted: {one.accepted}", "dim")
         return
-    answer.say(said + (f" ({one.lock})" if one.lock else ""), "yellow")
+    answer.say(said + (f" (lock: {one.lock})" if one.lock else ""), "yellow")
     if one.statement:
         answer.say(f"    {one.statement}", "dim")
     answer.say(f"    {one.instead}")

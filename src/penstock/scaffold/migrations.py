@@ -81,7 +81,7 @@ def draft_from_models(conninfo: str, models: Path, schema: str) -> Drafted | Non
     """What the tables of a database lack of SQLAlchemy's models, by Alembic's comparison.
 
     Only tables that the models name are compared: partitions, the ledger's and other programs'
-    tables are left alone.
+    tables are left alone, and so are indexes and constraints that no model names.
 
     Args:
         conninfo: Of the database, brought to the newest revision first.
@@ -106,7 +106,11 @@ def draft_from_models(conninfo: str, models: Path, schema: str) -> Drafted | Non
         del parents
         return kind != "table" or name in named
 
-    opts = {"include_name": compared, "compare_server_default": False}
+    def wanted(item: Any, name: str | None, kind: str, reflected: bool, other: Any) -> bool:
+        del item, name
+        return kind in ("table", "column") or not reflected or other is not None
+
+    opts = {"include_name": compared, "include_object": wanted, "compare_server_default": False}
     with engine.connect() as connection:
         if schema != SCHEMA:
             path = psycopg.sql.SQL("{}, public").format(psycopg.sql.Identifier(schema)).as_string()

@@ -159,7 +159,7 @@ def test_a_warning_says_table_size_lock_and_what_to_do_instead(shop: Project) ->
     }
     said = " ".join(shop.migrate("--check").stderr.split())
     assert "alter_type: big (100,001 rows, " in said
-    assert "(ACCESS EXCLUSIVE)" in said
+    assert "(lock: ACCESS EXCLUSIVE)" in said
     assert "1 warning." in said
 
 
