@@ -115,19 +115,21 @@ def _meant(folder: Path | None, env: str | None, dsn: str | None, max_lock: floa
         return _Meant(where.dsn, where.label, str(where))
     from penstock.connectors.ledgers import ledger_of
     from penstock.connectors.registry import connectors
-    from penstock.connectors.tables import tables_of
+    from penstock.connectors.tables import schema_of, tables_of
     from penstock.postgres.revisions.folder import folder_of, read_folder
     from penstock.postgres.revisions.running import Place
     from penstock.project.environment import choose, load_config
 
-    settings = choose(load_config(root), env, root)
     revisions = read_folder(folder_of(root))
-    made = connectors(settings, root)
-    tables, schema = tables_of(settings, made)
-    if dsn is not None:
+    config = load_config(root)
+    if dsn is not None:  # no password of the project is needed, nor which connector is meant
         where = database(dsn)
+        schema = schema_of(choose(config, env, root, fetch=False))
         place = Place(conninfo=where.dsn, schema=schema, patience=max_lock)
         return _Meant(where.dsn, where.label, str(where), place, revisions)
+    settings = choose(config, env, root)
+    made = connectors(settings, root)
+    tables, schema = tables_of(settings, made)
     books = ledger_of(settings, made)
     place = Place(conninfo=tables.conninfo(), schema=schema, patience=max_lock)
     label = label_of(place.conninfo)

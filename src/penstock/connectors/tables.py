@@ -30,15 +30,8 @@ def tables_of(env: Mapping[str, Any], connectors: Mapping[str, Connector]) -> tu
         UsageError: It names no PostgreSQL connector, or the ledger's schema; or nothing is named
             and the ledger cannot be told.
     """
-    said = env.get("migrations", {})
-    if not isinstance(said, Mapping) or not set(said) <= set(_KEYS):
-        raise UsageError('env["migrations"] may have the keys connector and schema')
-    schema = str(said.get("schema", SCHEMA))
-    if schema == _LEDGER:
-        raise UsageError(
-            f'env["migrations"]["schema"]: {_LEDGER} is the ledger\'s; name another one'
-        )
-    name = said.get("connector")
+    schema = schema_of(env)
+    name = env.get("migrations", {}).get("connector")
     if name is None:
         return ledger_of(env, connectors), schema
     found = connectors.get(str(name))
@@ -49,3 +42,20 @@ def tables_of(env: Mapping[str, Any], connectors: Mapping[str, Connector]) -> tu
             f"{', '.join(known) or 'none'}"
         )
     return found, schema
+
+
+def schema_of(env: Mapping[str, Any]) -> str:
+    """The schema of the version table alone, where the database is said otherwise.
+
+    Raises:
+        UsageError: `env["migrations"]` has other keys, or names the ledger's schema.
+    """
+    said = env.get("migrations", {})
+    if not isinstance(said, Mapping) or not set(said) <= set(_KEYS):
+        raise UsageError('env["migrations"] may have the keys connector and schema')
+    schema = str(said.get("schema", SCHEMA))
+    if schema == _LEDGER:
+        raise UsageError(
+            f'env["migrations"]["schema"]: {_LEDGER} is the ledger\'s; name another one'
+        )
+    return schema

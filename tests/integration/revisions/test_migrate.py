@@ -139,6 +139,18 @@ def test_of_several_databases_the_declared_one_has_the_tables(
     assert project.one("select to_regnamespace('penstock') is null")
 
 
+def test_a_database_that_is_named_needs_no_password_of_the_project(project: Project) -> None:
+    project.configure(
+        "postgresql://nobody:enc:unreadable@localhost/nowhere",
+        second={"kind": "postgres", "url": "postgresql://localhost/second"},
+        migrations={"schema": "shop"},
+    )
+    project.statements("one", "create table events (id int)")
+    done = project.migrate("--dsn", project.database.url)
+    assert done.returncode == 0, done.stderr
+    assert project.at("shop") == ["one"]
+
+
 @pytest.mark.parametrize(
     ("files", "told"),
     [
@@ -311,6 +323,33 @@ def test_killed_in_the_middle_of_a_revision_it_runs_from_its_beginning_the_next_
     assert done.returncode == 0, done.stderr
     assert project.at() == ["two"]
     assert project.one("select array_agg(id order by id) from events") == [1, 2]
+
+
+def test_killed_while_an_index_is_built_it_is_built_the_next_time(project: Project) -> None:
+    project.statements("one", "create table events (id int)")
+    assert project.migrate().returncode == 0
+    project.revision(
+        "two",
+        "with op.get_context().autocommit_block():\n"
+        '    op.execute("drop index concurrently if exists by_id")\n'
+        '    op.execute("create index concurrently by_id on events (id)")',
+        follows="one",
+    )
+    alone = (
+        "select count(*) = 1 from pg_stat_activity "
+        "where datname = current_database() and backend_type = 'client backend'"
+    )
+    with psycopg.connect(project.database.url) as writer:
+        writer.execute("insert into events values (1)")
+        started = project.start()
+        until(lambda: project.one(WAITING) == 1)
+        started.kill()
+        started.communicate()
+    until(lambda: bool(project.one(alone)))  # the server ends the statement that it was at
+    done = project.migrate()
+    assert done.returncode == 0, done.stderr
+    assert project.at() == ["two"]
+    assert project.one("select indisvalid from pg_index where indexrelid = 'by_id'::regclass")
 
 
 def test_a_reader_in_the_way_is_waited_for_and_nobody_queues_behind_for_long(
