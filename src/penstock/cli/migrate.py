@@ -241,7 +241,7 @@ def _show_warning(one: Warned) -> None:
     about = f"{one.table} ({_size_text(one.size)}) " if one.size and one.table else one.table
     said = f"  {one.rule}: {about.strip()} {one.what}".replace(":  ", ": ")
     if one.accepted:
-        answer.say(f"  {one.rule}: {about.strip()}, accepted: {one.accepted}", "dim")
+        answer.say(f"  {one.rule}: {one.table}, accepted: {one.accepted}", "dim")
         return
     answer.say(said + (f" (lock: {one.lock})" if one.lock else ""), "yellow")
     if one.statement:

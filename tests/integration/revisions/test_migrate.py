@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import alembic.command
+import alembic.config
 import psycopg
 import pytest
 
@@ -62,6 +64,38 @@ def test_the_project_may_be_elsewhere_and_its_files_where_alembic_puts_them(
     done = penstock(elsewhere, "migrate", "--folder", project.folder, "-e", "dev")
     assert done.returncode == 0, done.stderr
     assert project.at() == ["one"]
+
+
+ENV = """
+from alembic import context
+from sqlalchemy import create_engine
+
+engine = create_engine({url!r})
+with engine.connect() as connection:
+    context.configure(connection=connection)
+    with context.begin_transaction():
+        context.run_migrations()
+"""
+
+
+def test_alembics_own_command_and_this_one_go_on_where_the_other_was(project: Project) -> None:
+    project.statements("one", "create table events (id int)")
+    versions = project.folder / "migrations" / "versions"
+    versions.mkdir()
+    (project.folder / "migrations" / "one.py").rename(versions / "one.py")
+    url = project.database.url.replace("postgresql:", "postgresql+psycopg:")
+    env = project.folder / "migrations" / "env.py"
+    env.write_text(ENV.format(url=url), encoding="utf-8")
+    config = alembic.config.Config()
+    config.set_main_option("script_location", str(project.folder / "migrations"))
+    alembic.command.upgrade(config, "head")
+    project.statements("two", "alter table events add column country text", follows="one")
+    (project.folder / "migrations" / "two.py").rename(versions / "two.py")
+    assert [one["file"] for one in json.loads(project.migrate("--json").stdout)["ran"]] == [
+        "two.py"
+    ]
+    alembic.command.upgrade(config, "head")
+    assert project.at() == ["two"]
 
 
 def test_outside_of_a_project_only_the_ledger_is_installed(
