@@ -68,9 +68,9 @@ def test_the_project_may_be_elsewhere_and_its_files_where_alembic_puts_them(
 
 ENV = """
 from alembic import context
-from sqlalchemy import create_engine
+from sqlalchemy import NullPool, create_engine
 
-engine = create_engine({url!r})
+engine = create_engine({url!r}, poolclass=NullPool)
 with engine.connect() as connection:
     context.configure(connection=connection)
     with context.begin_transaction():
