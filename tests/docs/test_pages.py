@@ -122,7 +122,8 @@ def shown_in(text: str) -> list[Shown]:
 
 
 def has_own_server(page: str) -> bool:
-    return bool(re.search(r"^\$ penstock (pg start|new (?!dimension|job|map))", page, flags=re.M))
+    parts = "dimension|job|map|migration"
+    return bool(re.search(rf"^\$ penstock (pg start|new (?!{parts}))", page, flags=re.M))
 
 
 def same(printed: str, lines: list[str]) -> bool:

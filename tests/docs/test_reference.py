@@ -10,6 +10,7 @@ import pytest
 import penstock
 from penstock.errors import PenstockError
 from penstock.model.options import CsvOptions, ExcelOptions, Grammar, LoadOptions
+from tests.docs import rules_table
 from tests.docs.cli_page import PAGE, commands, options, page
 from tests.fixtures.postgres import Database
 
@@ -20,6 +21,12 @@ def test_the_command_line_page_is_what_the_program_says() -> None:
     if os.environ.get("PENSTOCK_WRITE_DOCS"):
         PAGE.write_text(page(), encoding="utf-8")
     assert PAGE.read_text(encoding="utf-8") == page(), "PENSTOCK_WRITE_DOCS=1 pytest tests/docs"
+
+
+def test_the_rules_of_the_checker_are_on_their_page_as_they_are() -> None:
+    if os.environ.get("PENSTOCK_WRITE_DOCS"):
+        rules_table.PAGE.write_text(rules_table.page(), encoding="utf-8")
+    assert rules_table.PAGE.read_text(encoding="utf-8") == rules_table.page()
 
 
 def test_every_command_and_option_is_on_the_page() -> None:

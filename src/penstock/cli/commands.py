@@ -14,13 +14,12 @@ from penstock.cli.help import BOOKS, DATABASE, EVENTS, LOADING, PROJECT, Command
 from penstock.cli.inspect import INSPECT_EXAMPLES, inspect
 from penstock.cli.ledger import (
     DOCTOR_EXAMPLES,
-    MIGRATE_EXAMPLES,
     ROLES_EXAMPLES,
     doctor,
-    migrate,
     roles,
 )
 from penstock.cli.load import LOAD_EXAMPLES, STAR_EXAMPLES, load, load_star
+from penstock.cli.migrate import MIGRATE_EXAMPLES, migrate
 from penstock.cli.new import new_app
 from penstock.cli.pg import pg_app
 from penstock.cli.project import (

@@ -1,4 +1,4 @@
-"""`penstock migrate`, `roles` and `doctor`: a database made ready for loads. Not for: loads."""
+"""`penstock roles` and `doctor`: a database made ready for loads. Not for: loads."""
 
 from __future__ import annotations
 
@@ -15,12 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from penstock.ledger.doctor import Finding
-
-MIGRATE_EXAMPLES = """
-[bold]Examples[/bold]
-  penstock migrate
-  penstock migrate --dsn postgresql://admin@db/shop --json
-"""
 
 ROLES_EXAMPLES = """
 [bold]Examples[/bold]
@@ -45,29 +39,6 @@ DOCTOR_EXAMPLES = """
 """
 
 _STYLES = {"ok": "green", "warn": "bold yellow", "fail": "bold red"}
-
-
-def migrate(dsn: Dsn = None, as_json: AsJson = False) -> None:
-    """Install the ledger (the schema penstock), or bring it to the newest revision.
-
-    The first load does that by itself where its role may create schemas.
-    """
-    from penstock.ledger import install
-
-    with connected(dsn, "install the ledger", ledger=False) as (where, connection):
-        before = install.revision(connection)
-        install.ensure(connection, where.dsn)
-        after = install.revision(connection)
-    done = before["revision"] != after["revision"]
-    if not done:
-        answer.say(f"The ledger is at revision {after['revision']} already.")
-    elif before["there"]:
-        answer.say(f"The ledger went from {before['revision']} to {after['revision']}.")
-    else:
-        answer.say(f"The ledger was installed at revision {after['revision']}.")
-    if as_json:
-        revisions = {"before": before["revision"], "revision": after["revision"]}
-        answer.answer({"target": where.label, "changed": done, **revisions})
 
 
 def roles(

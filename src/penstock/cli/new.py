@@ -1,4 +1,4 @@
-"""`penstock new`: makes projects, jobs and dimensions. Not for: how (`scaffold`, `loading`)."""
+"""`penstock new`: makes projects, their parts, dimensions. Not for: how (`scaffold`)."""
 
 from __future__ import annotations
 
@@ -12,10 +12,13 @@ from penstock.cli import answer
 from penstock.cli.connected import AsJson
 from penstock.cli.database import Dsn, database
 from penstock.cli.help import Command, Group
+from penstock.cli.project import Env
 from penstock.errors import UsageError
 
 if TYPE_CHECKING:
     from datetime import date
+
+    from penstock.scaffold.migrations import Drafted
 
 
 class _New(Group):
@@ -50,6 +53,11 @@ MAP_EXAMPLES = """
 [bold]Examples[/bold]
   penstock new map offers --from data/import/offers.csv --to offers
   penstock new map contacts --from staging.contacts --to contacts
+"""
+MIGRATION_EXAMPLES = """
+[bold]Examples[/bold]
+  penstock new migration add_country
+  penstock new migration add_country --from-models models.py
 """
 _EXAMPLES = """
 [bold]Examples[/bold]
@@ -145,6 +153,57 @@ def _drafted(source: str, table: str, where: str) -> str:
         numbers=said.get("--numbers", ""),
     )
     return draft(read, spec, parents)
+
+
+@new_app.command("migration", cls=Command, epilog=MIGRATION_EXAMPLES)
+def migration(
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", show_default=False, help="What it does, in words_so.")
+    ],
+    *,
+    models: Annotated[
+        Path | None,
+        typer.Option(
+            "--from-models",
+            metavar="FILE",
+            show_default=False,
+            help="Draft it: what the database lacks of these SQLAlchemy models.",
+        ),
+    ] = None,
+    env: Env = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a revision of this project's tables, after the newest one.
+
+    penstock migrate runs it; penstock migrate --check says first what it would
+    lock.
+    """
+    from penstock.scaffold.migrations import make_migration
+
+    drafted = None
+    if models is not None:
+        drafted = _drafted_revision(models, env)
+        if drafted is None:
+            answer.say(f"The database has all that {models} names: there is nothing to write.")
+            if as_json:
+                answer.answer({"file": None})
+            return
+    path = make_migration(Path.cwd(), name, drafted)
+    what = "what it does stands in upgrade()" if drafted is None else "a draft, read each line"
+    answer.say(f"Made {path.relative_to(Path.cwd())}: {what}.")
+    if as_json:
+        answer.answer({"file": str(path)})
+
+
+def _drafted_revision(models: Path, env: str | None) -> Drafted | None:
+    from penstock.connectors.registry import connectors
+    from penstock.connectors.tables import tables_of
+    from penstock.project.environment import choose, load_config
+    from penstock.scaffold.migrations import draft_from_models
+
+    settings = choose(load_config(Path.cwd()), env, Path.cwd())
+    tables, schema = tables_of(settings, connectors(settings, Path.cwd()))
+    return draft_from_models(tables.conninfo(), models, schema)
 
 
 @dimension_app.command("date", cls=Command, epilog=_EXAMPLES)

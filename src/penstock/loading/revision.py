@@ -83,6 +83,7 @@ def write_revision(
     if change is None:
         return None
     after = _head(path.parent)
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(_text(change, after), encoding="utf-8")
     return Revision(change.statements.text, after, change.notes)
 

@@ -90,8 +90,17 @@ def lock_out_writers(connection: psycopg.Connection[Any], table: TableName, time
 
 
 def _holders(connection: psycopg.Connection[Any], tables: Sequence[TableName]) -> str:
-    names = [qualified(name).as_string(connection) for name in tables]
-    rows = connection.execute(_SQL["holders"], [names]).fetchall()
+    return holders_of(connection, [qualified(name).as_string(connection) for name in tables])
+
+
+def holders_of(connection: psycopg.Connection[Any], names: Sequence[str]) -> str:
+    """Who holds locks of tables, for the message of a time-out; empty where nobody does any more.
+
+    Args:
+        connection: Any; its own locks do not count.
+        names: Of the tables, quoted as SQL needs it.
+    """
+    rows = connection.execute(_SQL["holders"], [list(names)]).fetchall()
     if not rows:
         return ""
     return ": held by " + ", ".join(f"{user} (pid {pid}, {app})" for pid, user, app in rows)
