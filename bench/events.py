@@ -99,18 +99,13 @@ def events(server: Server, folder: Path, rows: int) -> list[Contestant]:
         rows: Events.
     """
     file, small = events_file(folder, rows), events_file(folder, min(rows, DLT_EVENTS))
-    project = server.folder / "events"
-    (project / "pipelines").mkdir(parents=True)
-    secret = base64.b64encode(b"bench" * 8).decode()
-    (project / "config.py").write_text(_CONFIG % secret, encoding="utf-8")
-    declared = _PIPELINE % {"file": file, "few": _FEW}
-    (project / "pipelines" / "shop.py").write_text(declared, encoding="utf-8")
+    made = project(server.folder / "events", file)
     plain = f"{shlex.quote(server.psql)} -X -q -v ON_ERROR_STOP=1 -f {HERE / 'plain_events.sql'}"
 
     def work(pipeline: str, what: str) -> tuple[str, ...]:
-        return script("with_events", str(project), pipeline, what)
+        return script("with_events", str(made), pipeline, what)
 
-    stage = script("stage_events", str(project), "noop", str(_FEW), str(_JOBS))
+    stage = script("stage_events", str(made), "noop", str(_FEW), str(_JOBS))
     return [
         _one("events-sql", "plain SQL", ("/bin/sh", "-c", f"{plain} < {file}"), rows),
         _one(
@@ -149,32 +144,47 @@ def events(server: Server, folder: Path, rows: int) -> list[Contestant]:
         _one(
             "events-hooks",
             f"`penstock serve`: {_HOOKS:,} signed bodies of 1 KB, 32 connections",
-            script("hooks_load", "penstock", str(project), str(_HOOKS), "32"),
+            script("hooks_load", "penstock", str(made), str(_HOOKS), "32"),
             0,
             says_seconds=True,
         ),
         _one(
             "events-hooks-hand",
             "the same, one INSERT and commit a request, 8 connections to the database",
-            script("hooks_load", "hand", str(project), str(_HOOKS), "32"),
+            script("hooks_load", "hand", str(made), str(_HOOKS), "32"),
             0,
             says_seconds=True,
         ),
         _one(
             "events-hooks-late",
             "`penstock serve` at 500 a second: 99 of 100 are answered within",
-            script("hooks_load", "penstock", str(project), str(_STEADY), "32", "500"),
+            script("hooks_load", "penstock", str(made), str(_STEADY), "32", "500"),
             0,
             says_seconds=True,
         ),
         _one(
             "events-visible",
             "accepted by `penstock serve` until seen in the target, 200 a second: 99 of 100 within",
-            script("visible", str(project), str(_SEEN), "200"),
+            script("visible", str(made), str(_SEEN), "200"),
             0,
             says_seconds=True,
         ),
     ]
+
+
+def project(folder: Path, file: Path) -> Path:
+    """Make the project of the measurements; gives its folder.
+
+    Args:
+        folder: It is made.
+        file: Of events, for the pipelines that read one.
+    """
+    (folder / "pipelines").mkdir(parents=True)
+    secret = base64.b64encode(b"bench" * 8).decode()
+    (folder / "config.py").write_text(_CONFIG % secret, encoding="utf-8")
+    declared = _PIPELINE % {"file": file, "few": _FEW}
+    (folder / "pipelines" / "shop.py").write_text(declared, encoding="utf-8")
+    return folder
 
 
 def events_file(folder: Path, rows: int) -> Path:
