@@ -203,7 +203,10 @@ def _look(meant: _Meant, place: Place, folder: Folder, how: tuple[bool, bool]) -
         _show_sql(sql, found, as_json)
         return
     if ledger["revision"] != ledger["head"]:
-        answer.say(f"The ledger would go from {ledger['revision']} to {ledger['head']}.")
+        if ledger["revision"] is None:
+            answer.say(f"The ledger would be installed at revision {ledger['head']}.")
+        else:
+            answer.say(f"The ledger would go from {ledger['revision']} to {ledger['head']}.")
     _show_pending(pending, warned)
     if as_json:
         answer.answer({**found, "warnings": [_plain(one) for one in warned]})

@@ -25,7 +25,7 @@ import sqlalchemy
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
-from penstock.errors import PenstockError, TryAgain
+from penstock.errors import PenstockError, TargetError, TryAgain
 from penstock.events import queue
 from penstock.events.pipeline import Pipeline
 from penstock.events.processing import Processed, Processor
@@ -160,12 +160,21 @@ class Worker:
                 said = error.orig if isinstance(error.orig, psycopg.Error) else None
                 if said is None:
                     raise
-                self._trouble(translated(said, "work").message)
+                self._broken(said)
+            except psycopg.Error as error:
+                self._broken(error)
             finally:
                 self._hearing = None
             due = time.monotonic() + self._wait_after()
             while time.monotonic() < due:
                 yield Turn.LATER
+
+    def _broken(self, error: psycopg.Error) -> None:
+        """Before the first claim, what will not pass by itself ends the worker."""
+        passing = isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError))
+        if not (self._began or passing):
+            raise _told(error) from None
+        self._trouble(_told(error).message)
 
     def hears(self, seconds: float) -> bool:
         """Wait so long for events; True where there may be some."""
@@ -247,6 +256,16 @@ class Worker:
     def _wait_after(self) -> float:
         longest = min(_FIRST_WAIT * 2 ** min(self._troubles, 16), _LONGEST_WAIT)
         return random.uniform(longest / 2, longest)  # noqa: S311  workers shall not come at once
+
+
+def _told(error: psycopg.Error) -> PenstockError:
+    if not isinstance(error, psycopg.errors.InsufficientPrivilege):
+        return translated(error, "work")
+    return TargetError(
+        f"Could not work: {error.diag.message_primary}. What a worker may do in the ledger is "
+        "given by penstock roles --worker ROLE; SELECT, INSERT and UPDATE on the target, by you.",
+        code=error.sqlstate or "",
+    )
 
 
 def in_turn(workers: Sequence[Worker], stop: threading.Event, *, once: bool = False) -> None:

@@ -160,7 +160,9 @@ def tags(
         row: As the transform gives it.
         needs: Columns without which it is `incomplete`; None, "" and what is not there lack.
         valid: Column -> what holds for its value, else the row is `invalid`. What lacks is not
-            asked; a rule that cannot compare the value (TypeError, ValueError) does not hold.
+            asked. Where a rule cannot compare a text (TypeError) that is written as a number, as in
+            rows of CSV files, it is asked again with the Decimal that the text says; one that
+            cannot compare the value then (TypeError, ValueError) does not hold.
         review: Column -> what makes a row `needs_review`, asked in the same way.
 
     Returns:
@@ -182,7 +184,12 @@ def _there(row: Mapping[str, Any], rules: Mapping[str, Rule] | None) -> list[tup
 
 
 def _holds(row: Mapping[str, Any], name: str, rule: Rule) -> bool:
+    value = row[name]
     try:
-        return bool(rule(row[name]))
-    except (TypeError, ValueError):
+        return bool(rule(value))
+    except TypeError:
+        if not isinstance(value, str) or _NUMBER.fullmatch(value.strip()) is None:
+            return False
+    except ValueError:
         return False
+    return _holds({name: Decimal(value.strip())}, name, rule)

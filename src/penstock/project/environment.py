@@ -194,9 +194,15 @@ class _Resolving:
         url = _URL.match(found if isinstance(found, str) else found.reveal())
         if url is None:
             return found
-        hidden = url["secret"] if isinstance(found, Secret) else self._secret(url["secret"], path)
+        hidden = url["secret"] if isinstance(found, Secret) else self._password(found, url, path)
         text = hidden.reveal() if isinstance(hidden, Secret) else hidden
         return Secret(url["before"] + text + url["after"])
+
+    def _password(self, found: str, url: re.Match[str], path: str) -> str | Secret:
+        """That of a URL: judged as plain text only where the URL itself stands in the settings."""
+        if isinstance(found, Outside):
+            return self._fetched(url["secret"], path)
+        return self._secret(url["secret"], path)
 
     def _secret(self, value: str, path: str) -> str | Secret:
         found = self._fetched(value, path)

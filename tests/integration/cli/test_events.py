@@ -56,6 +56,22 @@ def project(ledger_database: Database, tmp_path: Path) -> Path:
     return tmp_path
 
 
+def test_a_role_without_a_workers_rights_is_told_so_at_once(
+    project: Path, ledger_database: Database
+) -> None:
+    owner, receiver = ledger_database.role("owner"), ledger_database.role("receiver")
+    rights = ("--owner", owner.name, "--ingest", receiver.name)
+    given = penstock(project, "roles", *rights, "--dsn", ledger_database.url)
+    assert given.returncode == 0, given.stderr
+    env: dict[str, Any] = {"kind": "postgres", "url": receiver.url}
+    (project / "config.py").write_text(f"env = {{'dev': {{'warehouse': {env!r}}}}}\n")
+    done = penstock(project, "work", "shop")
+    assert done.returncode == 1, done.stderr
+    assert "Error: Could not work: permission denied for table" in done.stderr
+    assert "penstock roles --worker ROLE" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_events_are_worked_on_told_and_worked_on_again(
     project: Path, ledger_database: Database
 ) -> None:

@@ -135,6 +135,17 @@ def test_plain_text_is_silent_in_dev_warned_of_in_test_and_refused_in_prod(tmp_p
     assert "geheim" not in str(said.value)
 
 
+def test_a_url_with_a_password_from_outside_is_not_in_plain_text(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SHOP_DSN", "postgresql://me:geheim@h/d")
+    for name in ("dev", "test", "prod"):
+        found = choose({name: {"db": {"url": "env:SHOP_DSN"}}}, name, tmp_path)
+        assert found["db"]["url"].reveal() == "postgresql://me:geheim@h/d"
+        assert not [w for w in found.warnings if "plain text" in w]
+        assert "geheim" not in repr(found)
+
+
 def test_an_installation_refuses_plain_text_everywhere(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
