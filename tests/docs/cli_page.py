@@ -46,6 +46,7 @@ def _place(name: str) -> int:
         "clear",
         "rejects",
         "runs",
+        "console",
         "new",
         "run",
         "schedule",

@@ -64,6 +64,12 @@ NOT_RUN = {
     "python run.py        # the whole example: senders, workers, and the flow at its end": (
         "tests/acceptance/test_shop_events.py runs it, test_shop_sessions.py the flow"
     ),
+    "penstock console          # http://127.0.0.1:8090, until stopped": (
+        "tests/integration/console/test_command.py runs it"
+    ),
+    "penstock console --https --name data.example.com": (
+        "tests/integration/console/test_command.py runs it"
+    ),
     "15 2 * * *  cd /srv/shop && PATH=/srv/shop/.venv/bin:$PATH bash nightly.sh": "a crontab",
     "postgresql://etl@db.example.com/shop?sslmode=verify-full&sslrootcert=/etc/ssl/our-ca.pem": (
         "an address"

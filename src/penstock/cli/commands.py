@@ -9,6 +9,7 @@ import typer
 from penstock.cli import check, forget, ingest, replays, work
 from penstock.cli.archive import archive_app
 from penstock.cli.clear import CLEAR_EXAMPLES, clear
+from penstock.cli.console import console_app
 from penstock.cli.events import events_app
 from penstock.cli.help import BOOKS, DATABASE, EVENTS, LOADING, PROJECT, Command, Group
 from penstock.cli.inspect import INSPECT_EXAMPLES, inspect
@@ -77,6 +78,7 @@ app.add_typer(events_app, name="events", rich_help_panel=EVENTS)
 app.add_typer(archive_app, name="archive", rich_help_panel=EVENTS)
 app.command("forget", cls=Command, epilog=forget.EXAMPLES, rich_help_panel=EVENTS)(forget.forget)
 rejects_app.command("replay", cls=Command, epilog=REPLAY_EXAMPLES)(replay)
+app.add_typer(console_app, name="console", rich_help_panel=BOOKS)
 app.add_typer(rejects_app, name="rejects", rich_help_panel=BOOKS)
 app.add_typer(runs_app, name="runs", rich_help_panel=BOOKS)
 app.command("doctor", cls=Command, epilog=DOCTOR_EXAMPLES, rich_help_panel=DATABASE)(doctor)

@@ -15,7 +15,7 @@ _SQL = queries("penstock.ledger.sql", "ledger.sql")
 
 #: The newest revision; a test holds it against Alembic's own head, so that a load need not
 #: import Alembic to know that there is nothing to do.
-HEAD = "0004"
+HEAD = "0005"
 #: Key of the advisory lock under which the ledger is installed: two first loads may race.
 _LOCK = 7021886120452169325
 

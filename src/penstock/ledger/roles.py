@@ -62,6 +62,8 @@ INGEST_RIGHTS: Mapping[str, tuple[str, ...]] = {
     "runs": ("SELECT",),
 }
 _READ = ("SELECT",)
+#: What nobody needs but who runs the console, as the owner or a member of it.
+_PRIVATE = frozenset({"users", "sessions", "sign_ins"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +111,7 @@ def statements(connection: psycopg.Connection[Any], roles: Roles) -> list[sql.Co
                 code="42704",
             )
     relations = connection.execute(_SQL["relations"]).fetchall()
-    names = [row[0] for row in relations if not row[1]]
+    names = [row[0] for row in relations if not row[1] and row[0] not in _PRIVATE]
     owners = {row[0]: row[2] for row in relations}
     staging = list(INGEST_RIGHTS)
     return [

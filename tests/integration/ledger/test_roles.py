@@ -32,6 +32,7 @@ LOADER = {
     "alembic_version": {"SELECT"},
     "archive_files": {"SELECT"},
     "archived": {"SELECT"},
+    "audit": {"SELECT"},
     "balance": {"SELECT"},
     "batches": {"SELECT"},
     "checks": {"SELECT", "INSERT"},

@@ -1,0 +1,1 @@
+"""Pages for the people who answer for the data. Not for: webhooks (`events.webhooks`)."""
