@@ -18,6 +18,7 @@ from penstock.events.arranging import Arranged, Arranger, Work, now_of, origins_
 from penstock.events.clear import Reader, concealing
 from penstock.events.pipeline import Pipeline
 from penstock.events.queue import Batch, Failure, Outcome
+from penstock.events.reading import MOMENTS, WHOLE
 from penstock.events.registry import Overtaken, Registry, load_key
 from penstock.events.transforming import transformed
 from penstock.ledger.runs import RunRecord
@@ -285,6 +286,7 @@ def _check_target(pipeline: Pipeline, spec: TableSpec) -> None:
     if missing := [name for name in named if name not in names]:
         raise UsageError(f"{pipeline.name}: {spec.name} has no column {', '.join(missing)}")
     check_fit(pipeline.checks, spec)
+    _check_types(pipeline, spec)
     if pipeline.mode == "append":
         return
     wanted = [set(pipeline.keys)]
@@ -296,3 +298,14 @@ def _check_target(pipeline: Pipeline, spec: TableSpec) -> None:
             f"{pipeline.name}: {spec.name} has no primary key or unique constraint over {said}, by "
             "which rows could be found. Add one."
         )
+
+
+def _check_types(pipeline: Pipeline, spec: TableSpec) -> None:
+    columns = {column.name: column for column in spec.columns}
+    for what, name, right in (
+        ("time", pipeline.time, ("timestamptz",)),
+        ("version", pipeline.version, (*WHOLE, *MOMENTS)),
+    ):
+        if name is not None and (columns[name].element or columns[name].base not in right):
+            said = f"{what} {name} is {columns[name].type}, and none of {', '.join(right)}"
+            raise UsageError(f"{pipeline.name}: {said}")
