@@ -74,6 +74,10 @@ class Fresh:
         """Those of these rows, all refused, that took the place of other rows of the batch."""
         return set(self.losers["winner"].to_list()) & set(refused)
 
+    def beaten_by(self, winners: Collection[int]) -> pl.Series:
+        """Numbers of the rows that were left out because of these."""
+        return self.losers.filter(pl.col("winner").is_in(list(winners)))["number"]
+
 
 class Registry:
     """The keys of one target.

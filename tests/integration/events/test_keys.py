@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import psycopg
 import pytest
 
 from penstock.errors import UsageError
+from penstock.events import letters
 from penstock.events.pipeline import Pipeline
 from penstock.events.worker import Worked, drain
 from tests.integration.events.conftest import Shop, event, row_of
@@ -116,3 +118,15 @@ def test_a_version_that_nothing_can_be_compared_with_is_refused(shop: Shop) -> N
 def test_a_version_of_another_type_is_told_at_the_start(shop: Shop) -> None:
     with pytest.raises(UsageError, match="version kind is text"):
         work(shop, version="kind")
+
+
+def test_where_many_versions_are_refused_the_sound_one_before_them_is_not_lost(shop: Shop) -> None:
+    shop.stage(*(event(1, at=f"2026-01-{day:02}T00:00:00Z", qty="x") for day in range(2, 12)))
+    shop.stage(event(1, at="2026-01-01T00:00:00Z", qty=1))
+    assert work(shop).older == 0
+    assert shop.balance() == {"files": (11, 0, 0, 0, 0, 11, 0)}
+    with psycopg.connect(shop.url, autocommit=True) as connection:
+        letters.requeue(connection, letters.letters(connection, code="newer_refused"))
+    work(shop)
+    assert shop.held() == [("e1", "view", 1)]
+    assert shop.balance() == {"files": (11, 0, 0, 1, 0, 10, 0)}
