@@ -25,6 +25,10 @@ from penstock.model.table import Column, TableSpec
 
 #: Columns that a target may have, and that the transform need not give.
 _AUDIT = ("source", "ingested_at", "processed_at", "run_id")
+#: Bytes of a key: an index of PostgreSQL holds 2704 (its chapter "B-Tree Indexes"), and what names
+#: the target stands beside it.
+_LONGEST_KEY = 2600
+_TOO_LONG = f"the key is longer than {_LONGEST_KEY:,} bytes, which no index holds"
 _FAULTS = {
     "position": pl.UInt32(),
     "column": pl.String(),
@@ -120,7 +124,9 @@ class Arranger:
             times.is_not_null() | pl.Series([self._pipeline.time is None])
         )
         # No text of PostgreSQL holds a NUL: the load refuses such a row, and nobody can be asked.
-        askable = sound & ~unread & ~keys.str.contains("\0", literal=True).fill_null(value=True)
+        lengthy = (keys.str.len_bytes() > _LONGEST_KEY).fill_null(value=False)
+        nul = keys.str.contains("\0", literal=True).fill_null(value=False)
+        askable = sound & ~unread & ~lengthy & ~nul
         known = askable & ~pl.int_range(plain.height, eager=True).is_in(list(without))
         places = known.arg_true()
         found = pl.DataFrame({"key": keys, "held_at": times, "version": numbers})
@@ -133,6 +139,10 @@ class Arranger:
         rows, of = plain.gather(kept), events.gather(kept)
         faults = _key_faults(self._pipeline, plain, sound, kept)
         faults += _version_faults(self._pipeline, plain, unread & sound, kept)
+        faults += [
+            (place, self._pipeline.keys[0], "54000", _TOO_LONG, None)
+            for place in lengthy.gather(kept).arg_true().to_list()
+        ]
         older = events.gather(fresh.older).to_list()
         fresh = replace(fresh, rows=kept)
         return Arranged(self._traced(work, rows, of, faults), of, older, fresh)

@@ -155,8 +155,7 @@ def _forgotten(looking: _Looking) -> Forgotten:
         _run(looking, "take_from_workers", events)
         done.removed.rows = _rows(looking, keys, delete=True)
         name = looking.spec.name
-        texts = joined(keys).to_list()
-        of = {"schema": name.schema, "table": name.table, "keys": texts}
+        of = {"schema": name.schema, "table": name.table, "keys": joined(keys).to_list()}
         looking.connection.execute(_SQL["forget_keys"], of)
         looking.connection.execute(_SQL["forget_checks"], of)
         rejects = _rejects(looking, events)
@@ -283,8 +282,7 @@ def _keys(looking: _Looking, events: list[_Event]) -> pl.DataFrame:
         made = transformed(looking.pipeline, [one.raw for one in part], origins)
         if set(names) <= set(made.frame.columns):
             parts.append(reading.keys(made.frame))
-    found = pl.concat(parts).drop_nulls().unique()
-    # No row has a key with a NUL.
+    found = pl.concat(parts).drop_nulls().unique()  # and no row has a key with a NUL
     return found.filter(~pl.any_horizontal(pl.all().str.contains("\0", literal=True)))
 
 
@@ -339,15 +337,16 @@ def _rows_of(looking: _Looking, keys: pl.DataFrame, *, delete: bool) -> int:
     statement = (_DELETED if delete else _COUNTED).format(
         target=qualified(looking.spec.name),
         values=sql.SQL(", ").join(
-            sql.SQL("%s::{}[]").format(sql.SQL(types[name])) for name in names
+            # Quoted: beside parameters, a name with a percent sign would be one.
+            sql.SQL("{}::{}[]").format(sql.Literal(keys[name].to_list()), sql.SQL(types[name]))
+            for name in names
         ),
         names=sql.SQL(", ").join(map(sql.Identifier, names)),
         same=sql.SQL(" and ").join(
             sql.SQL("t.{0} = n.{0}").format(sql.Identifier(name)) for name in names
         ),
     )
-    values = [keys[name].to_list() for name in names]
-    return looking.connection.execute(statement, values).rowcount
+    return looking.connection.execute(statement).rowcount
 
 
 def _rewrite(looking: _Looking, one: Kept, events: list[_Event]) -> int:

@@ -28,6 +28,7 @@ from penstock.postgres.queries import queries
 
 _SQL = queries("penstock.events.sql", "registry.sql")
 _KEYS = sql.Identifier("penstock", "event_keys")
+_AWAY = sql.SQL("delete from {} t where t.{} = {} and {}")
 _LOSERS = {"number": pl.UInt32(), "winner": pl.UInt32()}
 
 
@@ -222,17 +223,16 @@ class Registry:
         """Rows whose newer version stands under another time."""
         names = self._pipeline.keys
         types = {column.name: column.type for column in self._spec.columns}
-        statement = sql.SQL("delete from {} t where {} and t.{} = %s").format(
-            qualified(self._spec.name),
-            sql.SQL(" and ").join(
-                sql.SQL("t.{} = %s::{}").format(sql.Identifier(name), sql.SQL(types[name]))
-                for name in names
-            ),
-            sql.Identifier(str(self._pipeline.time)),
-        )
+        of = qualified(self._spec.name), sql.Identifier(str(self._pipeline.time))
+        # Values are quoted: beside parameters, a name with a percent sign would be one.
+        same = sql.SQL("t.{} = {}::{}")
         with connection.cursor() as cursor:
             for key, held in keys.sort("key").select("key", "seen_held").iter_rows():
-                cursor.execute(statement, [*parted(key), held])
+                pairs = sql.SQL(" and ").join(
+                    same.format(sql.Identifier(name), sql.Literal(part), sql.SQL(types[name]))
+                    for name, part in zip(names, parted(key), strict=True)
+                )
+                cursor.execute(_AWAY.format(*of, sql.Literal(held), pairs))
 
     def _overtaken(self) -> Overtaken:
         return Overtaken(

@@ -109,6 +109,14 @@ select coalesce(array_agg(raw order by pos), '{}') from penstock.events
 where chunk = %(chunk)s and received_at = %(received_at)s
   and pos >= %(pos_from)s and pos < %(pos_to)s;
 
+-- name: discarded
+-- Events that somebody has discarded, by their place among those of batches that are tried again.
+select b.number, x.pos - b.pos_from
+from unnest(%(numbers)s::int[], %(chunks)s::bigint[], %(froms)s::int[], %(tos)s::int[])
+     b(number, chunk, pos_from, pos_to)
+join penstock.event_states x
+  on x.chunk = b.chunk and x.pos >= b.pos_from and x.pos < b.pos_to and x.status = 'discarded';
+
 -- name: waiting
 -- How much there is to do, and when the next of it is due.
 select count(*), coalesce(sum(pos_to - pos_from), 0), min(next_attempt_at)
