@@ -164,6 +164,7 @@ def _forgotten(looking: _Looking) -> Forgotten:
         done.removed.staged = _run(looking, "forget_events", found.staged)
         _run(looking, "forget_states", events)
         _run(looking, "forget_errors", events)
+    _run(looking, "take_from_workers", events)  # who has read one since it was asked first
     for one in _files(looking):
         done.removed.archived += _rewrite(looking, one, found.archived.get(one.name, []))
     again = _look(looking)
