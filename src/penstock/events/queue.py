@@ -190,10 +190,7 @@ def finish(
         Fenced: One of them is another worker's: roll back.
     """
     if status == "succeeded":
-        again = [one for one in batches if one.kind != "new"]
-        if again:
-            connection.execute(_SQL["heal_events"], _ranges(again))
-        _write_failures(connection, pipeline, batches, outcome.failures, "failed")
+        _book(connection, pipeline, batches, outcome)
     places = list(_places(batches))
     counts: dict[str, list[int]] = {}
     for name, events in (
@@ -220,6 +217,26 @@ def finish(
             "its lease was over. What this one did was rolled back.",
             code="fenced",
         )
+
+
+def _book(
+    connection: psycopg.Connection[Any],
+    pipeline: Pipeline,
+    batches: Sequence[Batch],
+    outcome: Outcome,
+) -> None:
+    """Write what became of events that are not what their batch is, or were."""
+    again = [one for one in batches if one.kind != "new"]
+    healed = set(connection.execute(_SQL["heal_events"], _ranges(again)) if again else ())
+    _write_failures(connection, pipeline, batches, outcome.failures, "failed")
+    if not again:
+        return
+    places = _places(batches)
+    dropped = {places[event][1:] for event in outcome.dropped}
+    ranges = _ranges(again)
+    for name, found in (("drop_healed", dropped & healed), ("recount", dropped)):
+        of = {"chunks": [chunk for chunk, _ in found], "places": [pos for _, pos in found]}
+        connection.execute(_SQL[name], {**ranges, "of_chunks": ranges["chunks"], **of})
 
 
 def put_back(

@@ -153,6 +153,41 @@ def test_two_who_requeue_the_same_event_let_it_be_tried_once(shop: Shop) -> None
     assert shop.rows("select event_id from t") == [("e1",)]
 
 
+@pytest.mark.parametrize("commits", [1, 2])
+@pytest.mark.parametrize(
+    ("first", "then", "balance"),
+    [
+        ("drop", "fail", (2, 0, 0, 0, 0, 2, 0)),
+        ("drop", "load", (2, 0, 0, 2, 0, 0, 0)),
+        ("load", "drop", (2, 0, 0, 0, 2, 0, 0)),
+        ("fail", "drop", (2, 0, 0, 0, 2, 0, 0)),
+        ("fail", "load", (2, 0, 0, 2, 0, 0, 0)),
+    ],
+)
+def test_after_a_replay_the_balance_says_what_became_of_events(
+    shop: Shop, first: str, then: str, balance: tuple[int, ...], commits: int
+) -> None:
+    how: dict[str, Any] = {"drop": lambda _: None, "fail": broken, "load": row_of}
+    for part in [[event(1), event(2)]] if commits == 1 else [[event(1)], [event(2)]]:
+        shop.stage(*part)
+    work(shop, transform=how[first])
+    for _ in range(2):  # nothing is counted twice
+        with connect(shop.url) as connection:
+            enqueue(connection, pipeline(), Span())
+        work(shop, transform=how[then])
+        assert shop.balance() == {"files": balance}
+
+
+def test_what_is_requeued_and_makes_no_row_is_dropped(shop: Shop) -> None:
+    shop.stage(event(1), event(2), event(3, "noise"))
+    work(shop, transform=lambda one: broken(one) if one["id"] == "e1" else row_of(one))
+    assert shop.balance() == {"files": (3, 0, 0, 1, 1, 1, 0)}
+    with connect(shop.url) as connection:
+        letters.requeue(connection, letters.letters(connection))
+    work(shop, transform=lambda one: None)
+    assert shop.balance() == {"files": (3, 0, 0, 1, 2, 0, 0)}
+
+
 @pytest.mark.parametrize("again", ["requeue", "replay"])
 def test_what_was_discarded_is_not_loaded_by_what_was_begun_before(shop: Shop, again: str) -> None:
     shop.stage(event(1), event(2))
