@@ -16,7 +16,8 @@ import psycopg
 
 from penstock.events.pipeline import Pipeline
 from penstock.events.queue import Batch
-from penstock.events.registry import Fresh, Registry, key_texts, moments, versions
+from penstock.events.reading import Reading, joined, versions
+from penstock.events.registry import Fresh, Registry, moments
 from penstock.events.transforming import Made
 from penstock.loading.inputs.traced import Traced
 from penstock.model.batch import ROW, Malformed, row_id
@@ -24,6 +25,10 @@ from penstock.model.table import Column, TableSpec
 
 #: Columns that a target may have, and that the transform need not give.
 _AUDIT = ("source", "ingested_at", "processed_at", "run_id")
+#: Bytes of a key: an index of PostgreSQL holds 2704 (its chapter "B-Tree Indexes"), and what names
+#: the target stands beside it.
+_LONGEST_KEY = 2600
+_TOO_LONG = f"the key is longer than {_LONGEST_KEY:,} bytes, which no index holds"
 _FAULTS = {
     "position": pl.UInt32(),
     "column": pl.String(),
@@ -95,6 +100,8 @@ class Arranger:
         self._spec = spec
         self._registry = registry
         self._run_id = run_id
+        self._reading = Reading(pipeline, spec)
+        self._columns = {column.name: column for column in spec.columns}
 
     def arranged(
         self, work: Work, now: datetime, without: Collection[int] = frozenset()
@@ -111,12 +118,16 @@ class Arranger:
         events, plain = whole[ROW], whole.drop(ROW)
         if self._registry is None:
             return Arranged(self._traced(work, plain, events, []), events, [], None)
-        keys = key_texts(plain, self._pipeline.keys)
-        times, numbers = self._times(plain)
+        keys = joined(self._reading.keys(plain))
+        times, numbers, unread = self._times(plain)
         sound = keys.is_not_null() & (
             times.is_not_null() | pl.Series([self._pipeline.time is None])
         )
-        known = sound & ~pl.int_range(plain.height, eager=True).is_in(list(without))
+        # No text of PostgreSQL holds a NUL: the load refuses such a row, and nobody can be asked.
+        lengthy = (keys.str.len_bytes() > _LONGEST_KEY).fill_null(value=False)
+        nul = keys.str.contains("\0", literal=True).fill_null(value=False)
+        askable = sound & ~unread & ~lengthy & ~nul
+        known = askable & ~pl.int_range(plain.height, eager=True).is_in(list(without))
         places = known.arg_true()
         found = pl.DataFrame({"key": keys, "held_at": times, "version": numbers})
         fresh = self._registry.look_up(found.gather(places))
@@ -127,6 +138,11 @@ class Arranger:
         kept = kept.filter(~kept.is_in(fresh.older.implode()))
         rows, of = plain.gather(kept), events.gather(kept)
         faults = _key_faults(self._pipeline, plain, sound, kept)
+        faults += _version_faults(self._pipeline, plain, unread & sound, kept)
+        faults += [
+            (place, self._pipeline.keys[0], "54000", _TOO_LONG, None)
+            for place in lengthy.gather(kept).arg_true().to_list()
+        ]
         older = events.gather(fresh.older).to_list()
         fresh = replace(fresh, rows=kept)
         return Arranged(self._traced(work, rows, of, faults), of, older, fresh)
@@ -150,17 +166,23 @@ class Arranger:
             if one.name not in {*frame.columns, *wanted} and (_needed(one) or one.name in must)
         )
 
-    def _times(self, plain: pl.DataFrame) -> tuple[pl.Series, pl.Series]:
-        """Of each row the time under which the target holds it, and its version."""
+    def _times(self, plain: pl.DataFrame) -> tuple[pl.Series, pl.Series, pl.Series]:
+        """Of each row the time under which the target holds it, its version, and whether it has
+        one that nothing can be compared with.
+        """  # noqa: D205  three things of one row
         pipeline = self._pipeline
-        nothing = pl.Series([None] * plain.height, dtype=pl.Int64)
-        times = nothing.cast(pl.Datetime("us", "UTC"))
+        numbers = pl.Series([None] * plain.height, dtype=pl.Int64)
+        times = numbers.cast(pl.Datetime("us", "UTC"))
+        unread = pl.repeat(value=False, n=plain.height, dtype=pl.Boolean, eager=True)
         if pipeline.time is not None:
-            times = moments(plain[pipeline.time])
+            loaded = self._reading.values(plain[pipeline.time])
+            times = loaded.zip_with(loaded.is_not_null(), moments(plain[pipeline.time]))
         newest = pipeline.newest
-        if newest is None or newest not in plain.columns:
-            return times, nothing
-        return times, versions(plain[newest])
+        if newest is not None and newest in plain.columns:
+            read = self._reading.values(plain[newest])
+            numbers = versions(self._columns[newest], read)
+            unread = read.is_not_null() & numbers.is_null()
+        return times, numbers, unread
 
     def _traced(
         self, work: Work, rows: pl.DataFrame, events: pl.Series, faults: list[_Fault]
@@ -203,6 +225,19 @@ def _key_faults(
         else:
             said = f'"{value}" is no time with a zone (ISO 8601, such as 2026-01-31T12:00:00Z)'
             faults.append((place, name, "no_zone", said, str(value)))
+    return faults
+
+
+def _version_faults(
+    pipeline: Pipeline, plain: pl.DataFrame, unread: pl.Series, kept: pl.Series
+) -> list[_Fault]:
+    """Why rows cannot be told from older ones, by their places among those kept."""
+    name = str(pipeline.newest)
+    faults: list[_Fault] = []
+    for place in unread.gather(kept).arg_true().to_list():
+        value = str(plain[name][kept[place]])
+        said = f'"{value}" is no version: a whole number of 64 bits, or a time'
+        faults.append((place, name, "no_version", said, value))
     return faults
 
 

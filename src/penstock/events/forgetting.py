@@ -34,7 +34,7 @@ from penstock.events.clear import Reader
 from penstock.events.encrypting import Altered
 from penstock.events.personal import FORGOTTEN, Counts, Forgotten, Person
 from penstock.events.pipeline import Pipeline
-from penstock.events.registry import key_texts
+from penstock.events.reading import Reading, joined
 from penstock.events.reserved import reserved
 from penstock.events.transforming import transformed
 from penstock.events.verifying import Kept, kept
@@ -155,8 +155,7 @@ def _forgotten(looking: _Looking) -> Forgotten:
         _run(looking, "take_from_workers", events)
         done.removed.rows = _rows(looking, keys, delete=True)
         name = looking.spec.name
-        texts = key_texts(keys, looking.pipeline.keys).to_list()
-        of = {"schema": name.schema, "table": name.table, "keys": texts}
+        of = {"schema": name.schema, "table": name.table, "keys": joined(keys).to_list()}
         looking.connection.execute(_SQL["forget_keys"], of)
         looking.connection.execute(_SQL["forget_checks"], of)
         rejects = _rejects(looking, events)
@@ -165,6 +164,7 @@ def _forgotten(looking: _Looking) -> Forgotten:
         done.removed.staged = _run(looking, "forget_events", found.staged)
         _run(looking, "forget_states", events)
         _run(looking, "forget_errors", events)
+    _run(looking, "take_from_workers", events)  # who has read one since it was asked first
     for one in _files(looking):
         done.removed.archived += _rewrite(looking, one, found.archived.get(one.name, []))
     again = _look(looking)
@@ -269,6 +269,7 @@ def _fetched(looking: _Looking, one: Kept) -> tuple[Path, str]:
 def _keys(looking: _Looking, events: list[_Event]) -> pl.DataFrame:
     """The keys that the transform makes of events, as text, each once."""
     names = looking.pipeline.keys
+    reading = Reading(looking.pipeline, looking.spec)
     parts = [pl.DataFrame(schema=dict.fromkeys(names, pl.String()))]
     for begin in range(0, len(events), _FEW):
         part = events[begin : begin + _FEW]
@@ -281,8 +282,9 @@ def _keys(looking: _Looking, events: list[_Event]) -> pl.DataFrame:
         )
         made = transformed(looking.pipeline, [one.raw for one in part], origins)
         if set(names) <= set(made.frame.columns):
-            parts.append(made.frame.select(pl.col(name).cast(pl.String) for name in names))
-    return pl.concat(parts).drop_nulls().unique()
+            parts.append(reading.keys(made.frame))
+    found = pl.concat(parts).drop_nulls().unique()  # and no row has a key with a NUL
+    return found.filter(~pl.any_horizontal(pl.all().str.contains("\0", literal=True)))
 
 
 def _rejects(looking: _Looking, events: list[_Event]) -> list[int]:
@@ -336,15 +338,16 @@ def _rows_of(looking: _Looking, keys: pl.DataFrame, *, delete: bool) -> int:
     statement = (_DELETED if delete else _COUNTED).format(
         target=qualified(looking.spec.name),
         values=sql.SQL(", ").join(
-            sql.SQL("%s::{}[]").format(sql.SQL(types[name])) for name in names
+            # Quoted: beside parameters, a name with a percent sign would be one.
+            sql.SQL("{}::{}[]").format(sql.Literal(keys[name].to_list()), sql.SQL(types[name]))
+            for name in names
         ),
         names=sql.SQL(", ").join(map(sql.Identifier, names)),
         same=sql.SQL(" and ").join(
             sql.SQL("t.{0} = n.{0}").format(sql.Identifier(name)) for name in names
         ),
     )
-    values = [keys[name].to_list() for name in names]
-    return looking.connection.execute(statement, values).rowcount
+    return looking.connection.execute(statement).rowcount
 
 
 def _rewrite(looking: _Looking, one: Kept, events: list[_Event]) -> int:

@@ -195,8 +195,10 @@ def show(connection: psycopg.Connection[Any], place: tuple[int, int]) -> dict[st
 def requeue(connection: psycopg.Connection[Any], chosen: Sequence[Letter]) -> int:
     """Let workers try events again; gives how many, those left out that are about to be."""
     places = _columns([(one.chunk, one.pos) for one in chosen])
-    connection.execute(_SQL["take_back"], places)
-    done = connection.execute(_SQL["requeue"], places)
+    with connection.transaction():
+        connection.execute(_SQL["take_back"], places)
+        connection.execute(_SQL["hold"], places)
+        done = connection.execute(_SQL["requeue"], places)
     for name in {one.pipeline for one in chosen}:
         connection.execute("select pg_notify(%s, %s)", [CHANNEL, name])
     return done.rowcount

@@ -9,6 +9,8 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
+from penstock.events.sources import plain_path
+
 #: What stands in the place of an event that was forgotten, so that all others keep theirs. It is
 #: no JSON, so that nothing else is taken for it; workers drop it.
 FORGOTTEN = b"\0forgotten"
@@ -26,7 +28,8 @@ class Person:
     """Whom events are about.
 
     Attributes:
-        path: Dotted path in an event's JSON, such as `user.id`; through lists, any element.
+        path: Dotted path in an event's JSON, such as `user.id`; through lists, which `[]` may show,
+            any element. A name may hold a dot.
         value: A text, or a number as it is written in the JSON.
     """
 
@@ -47,13 +50,15 @@ class Person:
             value = _DECODER.decode(raw.decode())
         except (ValueError, RecursionError):
             return None if literal else False
-        return self._at(value, self.path.split("."))
+        return self._at(value, plain_path(self.path))
 
-    def _at(self, value: Any, path: list[str]) -> bool:
+    def _at(self, value: Any, path: str) -> bool:
         if isinstance(value, _Pairs):
-            if not path:
-                return False
-            return any(self._at(one, path[1:]) for name, one in value if name == path[0])
+            return any(
+                self._at(one, path[len(name) + 1 :])
+                for name, one in value
+                if path and (path == name or path.startswith(f"{name}."))
+            )
         if isinstance(value, list):
             return any(self._at(one, path) for one in value)
         return not path and isinstance(value, str) and value == self.value

@@ -18,10 +18,12 @@ from penstock.events.arranging import Arranged, Arranger, Work, now_of, origins_
 from penstock.events.clear import Reader, concealing
 from penstock.events.pipeline import Pipeline
 from penstock.events.queue import Batch, Failure, Outcome
+from penstock.events.reading import MOMENTS, WHOLE
 from penstock.events.registry import Overtaken, Registry, load_key
 from penstock.events.transforming import transformed
 from penstock.ledger.runs import RunRecord
 from penstock.loading.load import options_from, run_load
+from penstock.model.batch import ROW
 from penstock.model.checked import QUALITY
 from penstock.model.options import LoadOptions
 from penstock.model.result import LoadResult
@@ -36,6 +38,9 @@ if TYPE_CHECKING:
 
 #: Times that a batch is begun anew at once because of what came up in its load.
 _TRIES = 5
+_OF_REFUSED = Failure(
+    "newer_refused", "newer rows with its key were refused one after the other: requeue it"
+)
 #: Columns that alone do not make a row a changed one.
 CARRIED = ("source", "ingested_at", "processed_at", "run_id")
 
@@ -186,7 +191,7 @@ class Processor:
             except Overtaken:
                 if turn == _TRIES:
                     raise
-        # Rows of one key are refused one after the other: the oldest of them are left out.
+        # Rows of one key are refused one after the other: the oldest of them fail untried.
         arranged = self._arranger.arranged(work, now_of(self._control), without)
         return self._loaded(work, arranged, where, finish, mode=self.pipeline.mode, last=True)
 
@@ -222,8 +227,10 @@ class Processor:
         def along(connection: psycopg.Connection[Any]) -> None:
             if self._registry is not None and arranged.fresh is not None:
                 gone = arranged.fresh.rows.gather(sorted(refused)).to_list()
-                if not last and (beaten := arranged.fresh.losers_of(gone)):
-                    raise _RefusedTheNewest(beaten)
+                if beaten := arranged.fresh.losers_of(gone):
+                    if not last:
+                        raise _RefusedTheNewest(beaten)
+                    _fail_beaten(work, arranged, outcome, beaten, _OF_REFUSED)
                 self._registry.write(connection, arranged.fresh, gone, changed=written > 0)
             finish(connection, outcome)
 
@@ -237,12 +244,12 @@ class Processor:
         except LoadError as error:
             if error.code != QUALITY or len({one.chunk for one in work.batches}) > 1:
                 raise
-            self._fail_all(arranged, outcome, str(error), (where, finish))
+            self._fail_all(work, arranged, outcome, str(error), (where, finish))
             result = None
         return Processed(outcome, len(work.raws), len(work.batches), result)
 
     def _fail_all(
-        self, arranged: Arranged, outcome: Outcome, said: str, end: tuple[Any, Any]
+        self, work: Work, arranged: Arranged, outcome: Outcome, said: str, end: tuple[Any, Any]
     ) -> None:
         """The load was rolled back: its events fail, and those that had failed keep their reason.
 
@@ -251,9 +258,11 @@ class Processor:
         """
         where, finish = end
         outcome.load_id = None
-        reason = said.split("\n")[0]
+        why = Failure(QUALITY, said.split("\n")[0])
         for event in arranged.events.unique().to_list():
-            outcome.failures.setdefault(event, Failure(QUALITY, reason))
+            outcome.failures.setdefault(event, why)
+        if arranged.fresh is not None:  # what took their place is not in the target either
+            _fail_beaten(work, arranged, outcome, arranged.fresh.rows.to_list(), why)
         with target_of(where) as target:
             finish(target.connection, outcome)
             if not target.joined:
@@ -279,12 +288,25 @@ class Processor:
         )
 
 
+def _fail_beaten(
+    work: Work, arranged: Arranged, outcome: Outcome, winners: Collection[int], why: Failure
+) -> None:
+    """Events of rows that were left out because of others, which are not loaded either."""
+    assert arranged.fresh is not None  # noqa: S101  there are winners
+    numbers = arranged.fresh.beaten_by(winners)
+    events = set(work.made.frame[ROW].gather(numbers).to_list())
+    for event in events:
+        outcome.failures.setdefault(event, why)
+    outcome.older = [event for event in outcome.older if event not in events]
+
+
 def _check_target(pipeline: Pipeline, spec: TableSpec) -> None:
     names = {column.name for column in spec.columns}
     named = [*pipeline.keys, *filter(None, (pipeline.time, pipeline.version))]
     if missing := [name for name in named if name not in names]:
         raise UsageError(f"{pipeline.name}: {spec.name} has no column {', '.join(missing)}")
     check_fit(pipeline.checks, spec)
+    _check_types(pipeline, spec)
     if pipeline.mode == "append":
         return
     wanted = [set(pipeline.keys)]
@@ -296,3 +318,14 @@ def _check_target(pipeline: Pipeline, spec: TableSpec) -> None:
             f"{pipeline.name}: {spec.name} has no primary key or unique constraint over {said}, by "
             "which rows could be found. Add one."
         )
+
+
+def _check_types(pipeline: Pipeline, spec: TableSpec) -> None:
+    columns = {column.name: column for column in spec.columns}
+    for what, name, right in (
+        ("time", pipeline.time, ("timestamptz",)),
+        ("version", pipeline.version, (*WHOLE, *MOMENTS)),
+    ):
+        if name is not None and (columns[name].element or columns[name].base not in right):
+            said = f"{what} {name} is {columns[name].type}, and none of {', '.join(right)}"
+            raise UsageError(f"{pipeline.name}: {said}")

@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import accumulate
 from typing import Any
 
 import psycopg
 
 from penstock.errors import TryAgain
+from penstock.events.personal import FORGOTTEN
 from penstock.events.pipeline import Pipeline
 from penstock.postgres.queries import queries
 
@@ -134,7 +136,7 @@ def ripe(connection: psycopg.Connection[Any], pipeline: Pipeline, one: Batch) ->
 
 
 def read(connection: psycopg.Connection[Any], batches: Sequence[Batch]) -> list[bytes]:
-    """The events of batches as they were received, in order.
+    """The events of batches as they were received, in order; what gives no row for discarded ones.
 
     Raises:
         TryAgain: Some are not there any more: their day was dropped meanwhile.
@@ -150,7 +152,22 @@ def read(connection: psycopg.Connection[Any], batches: Sequence[Batch]) -> list[
                 said = f"{len(row[0])} of its {one.events} events are in staging"
                 raise TryAgain(f"batch {one.batch_id}: {said}", code="gone")
             raws += row[0]
+    for event in _discarded(connection, batches):
+        raws[event] = FORGOTTEN
     return raws
+
+
+def _discarded(connection: psycopg.Connection[Any], batches: Sequence[Batch]) -> list[int]:
+    """Events that were discarded, numbered from 0; only what is tried again can have been."""
+    begins = dict(enumerate(accumulate((one.events for one in batches), initial=0)))
+    again = [(number, one) for number, one in enumerate(batches) if one.kind != "new"]
+    if not again:
+        return []
+    found = connection.execute(
+        _SQL["discarded"],
+        {"numbers": [number for number, _ in again], **_ranges([one for _, one in again])},
+    )
+    return [begins[number] + place for number, place in found]
 
 
 def beat(connection: psycopg.Connection[Any], batches: Sequence[Batch]) -> bool:
@@ -173,17 +190,7 @@ def finish(
         Fenced: One of them is another worker's: roll back.
     """
     if status == "succeeded":
-        again = [one for one in batches if one.kind != "new"]
-        if again:
-            connection.execute(
-                _SQL["heal_events"],
-                {
-                    "chunks": [one.chunk for one in again],
-                    "froms": [one.pos_from for one in again],
-                    "tos": [one.pos_to for one in again],
-                },
-            )
-        _write_failures(connection, pipeline, batches, outcome.failures, "failed")
+        _book(connection, pipeline, batches, outcome)
     places = list(_places(batches))
     counts: dict[str, list[int]] = {}
     for name, events in (
@@ -210,6 +217,26 @@ def finish(
             "its lease was over. What this one did was rolled back.",
             code="fenced",
         )
+
+
+def _book(
+    connection: psycopg.Connection[Any],
+    pipeline: Pipeline,
+    batches: Sequence[Batch],
+    outcome: Outcome,
+) -> None:
+    """Write what became of events that are not what their batch is, or were."""
+    again = [one for one in batches if one.kind != "new"]
+    healed = set(connection.execute(_SQL["heal_events"], _ranges(again)) if again else ())
+    _write_failures(connection, pipeline, batches, outcome.failures, "failed")
+    if not again:
+        return
+    places = _places(batches)
+    dropped = {places[event][1:] for event in outcome.dropped}
+    ranges = _ranges(again)
+    for name, found in (("drop_healed", dropped & healed), ("recount", dropped)):
+        of = {"chunks": [chunk for chunk, _ in found], "places": [pos for _, pos in found]}
+        connection.execute(_SQL[name], {**ranges, "of_chunks": ranges["chunks"], **of})
 
 
 def put_back(
@@ -274,6 +301,14 @@ def _write_failures(
             "reasons": [one.reason[:4000].replace("\0", "") for one in failed.values()],
         },
     )
+
+
+def _ranges(batches: Sequence[Batch]) -> dict[str, list[int]]:
+    return {
+        "chunks": [one.chunk for one in batches],
+        "froms": [one.pos_from for one in batches],
+        "tos": [one.pos_to for one in batches],
+    }
 
 
 def _named(batches: Sequence[Batch]) -> dict[str, list[int]]:

@@ -20,6 +20,7 @@ from psycopg import sql
 
 from penstock.errors import TryAgain
 from penstock.events.pipeline import Pipeline
+from penstock.events.reading import parted
 from penstock.model.table import TableName, TableSpec
 from penstock.postgres.copy import copy_frame
 from penstock.postgres.names import qualified
@@ -27,8 +28,7 @@ from penstock.postgres.queries import queries
 
 _SQL = queries("penstock.events.sql", "registry.sql")
 _KEYS = sql.Identifier("penstock", "event_keys")
-#: Between the columns of a key: U+001F, "information separator one".
-_BETWEEN = "\x1f"
+_AWAY = sql.SQL("delete from {} t where t.{} = {} and {}")
 _LOSERS = {"number": pl.UInt32(), "winner": pl.UInt32()}
 
 
@@ -75,6 +75,10 @@ class Fresh:
         """Those of these rows, all refused, that took the place of other rows of the batch."""
         return set(self.losers["winner"].to_list()) & set(refused)
 
+    def beaten_by(self, winners: Collection[int]) -> pl.Series:
+        """Numbers of the rows that were left out because of these."""
+        return self.losers.filter(pl.col("winner").is_in(list(winners)))["number"]
+
 
 class Registry:
     """The keys of one target.
@@ -109,6 +113,8 @@ class Registry:
             pl.col("known").fill_null(value=False)
         )
         newer = pl.col("seen_version") > pl.col("version")
+        if self._pipeline.newest is not None:  # without a version it is the oldest, as above
+            newer |= pl.col("seen_version").is_not_null() & pl.col("version").is_null()
         keys = keys.filter(~newer.fill_null(value=False)).sort("number")
         chosen = keys["number"]
         older = numbered.filter(~pl.col("number").is_in(chosen.implode()))["number"]
@@ -217,17 +223,16 @@ class Registry:
         """Rows whose newer version stands under another time."""
         names = self._pipeline.keys
         types = {column.name: column.type for column in self._spec.columns}
-        statement = sql.SQL("delete from {} t where {} and t.{} = %s").format(
-            qualified(self._spec.name),
-            sql.SQL(" and ").join(
-                sql.SQL("t.{} = %s::{}").format(sql.Identifier(name), sql.SQL(types[name]))
-                for name in names
-            ),
-            sql.Identifier(str(self._pipeline.time)),
-        )
+        of = qualified(self._spec.name), sql.Identifier(str(self._pipeline.time))
+        # Values are quoted: beside parameters, a name with a percent sign would be one.
+        same = sql.SQL("t.{} = {}::{}")
         with connection.cursor() as cursor:
             for key, held in keys.sort("key").select("key", "seen_held").iter_rows():
-                cursor.execute(statement, [*key.split(_BETWEEN), held])
+                pairs = sql.SQL(" and ").join(
+                    same.format(sql.Identifier(name), sql.Literal(part), sql.SQL(types[name]))
+                    for name, part in zip(names, parted(key), strict=True)
+                )
+                cursor.execute(_AWAY.format(*of, sql.Literal(held), pairs))
 
     def _overtaken(self) -> Overtaken:
         return Overtaken(
@@ -246,17 +251,6 @@ def _together(keys: pl.Series) -> dict[str, str]:
     return {"keys": str(keys.str.join(mark)[0]) if len(keys) else "", "mark": mark}
 
 
-def key_texts(frame: pl.DataFrame, names: Collection[str]) -> pl.Series:
-    """The keys of rows as one text each; NULL where a part is.
-
-    Args:
-        frame: Rows; of the transform, with columns of any plain type.
-        names: The columns of the key.
-    """
-    parts = [pl.col(name).cast(pl.String) for name in names]
-    return frame.select(key=pl.concat_str(parts, separator=_BETWEEN))["key"]
-
-
 def moments(values: pl.Series) -> pl.Series:
     """Times with a zone as Datetime in UTC; NULL where one cannot be read so (ISO 8601)."""
     kind = pl.Datetime("us", "UTC")
@@ -266,16 +260,6 @@ def moments(values: pl.Series) -> pl.Series:
         return values.dt.convert_time_zone("UTC").cast(kind)
     texts = values.cast(pl.String).str.replace(" ", "T", literal=True)
     return texts.str.to_datetime("%+", time_unit="us", time_zone="UTC", strict=False)
-
-
-def versions(values: pl.Series) -> pl.Series:
-    """Whole numbers, or times with a zone as microseconds since 1970, as Int64; else NULL."""
-    if values.dtype.is_integer():
-        return values.cast(pl.Int64)
-    if isinstance(values.dtype, pl.Datetime):
-        return moments(values).dt.epoch("us")
-    whole = values.cast(pl.String).cast(pl.Int64, strict=False)
-    return whole.fill_null(moments(values).dt.epoch("us")) if whole.null_count() else whole
 
 
 def load_key(pipeline: Pipeline, spec: TableSpec) -> tuple[str, ...]:

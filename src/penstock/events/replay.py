@@ -212,7 +212,11 @@ def _rows(
     """Rows of the target with these keys: place in the table's own terms -> the row as JSON."""
     types = {column.name: column.type for column in spec.columns}
     names = pipeline.keys
-    columns = [sql.SQL("%s::{}[]").format(sql.SQL(types[name])) for name in names]
+    # Quoted: beside parameters, a name with a percent sign would be one.
+    columns = [
+        sql.SQL("{}::{}[]").format(sql.Literal(keys[name].to_list()), sql.SQL(types[name]))
+        for name in names
+    ]
     place: Sequence[str] = [*names, *filter(None, (pipeline.time,))]
     carried = [name for name in CARRIED if name in types]
     statement = sql.SQL(
@@ -228,8 +232,7 @@ def _rows(
             sql.SQL("t.{0} = n.{0}").format(sql.Identifier(name)) for name in names
         ),
     )
-    values = [keys[name].to_list() for name in names]
-    return dict(connection.execute(statement, values).fetchall())
+    return dict(connection.execute(statement).fetchall())
 
 
 def _keys(frame: pl.DataFrame, pipeline: Pipeline) -> pl.DataFrame:

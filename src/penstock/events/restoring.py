@@ -17,7 +17,7 @@ import psycopg
 
 from penstock.connectors.places import Place
 from penstock.connectors.protocol import Connector
-from penstock.errors import SourceError
+from penstock.errors import SourceError, TryAgain
 from penstock.events.archive import ON_THE_WAY, get, place_of
 from penstock.events.archivefile import Content, read_lines
 from penstock.events.pipeline import Pipeline
@@ -86,6 +86,7 @@ def restore(
         ConnectorError: The place cannot be reached.
         SourceError: A file is missing or is not what was archived; those before it came back.
         Busy: Another process of this machine does the same.
+        TryAgain: A file was written anew meanwhile, as somebody was forgotten.
         TryAgain, TargetError: The database does not answer, or refuses.
     """
     place = place_of(pipeline, connectors, root)
@@ -126,6 +127,7 @@ def _one(to: _Restoring, one: Kept, of: dict[str, Any], restored: Restored) -> N
     to.connection.execute(_SQL["restore_day"], {"day": one.hour.astimezone(UTC).date()})
     with to.connection.transaction():
         to.connection.execute(_SQL["lock_restore"])
+        _must_be_the_same(to, one)
         rows = to.connection.execute(_SQL["gone_chunks"], {"file": one.name, **of}).fetchall()
         wanted = {int(chunk): moment for chunk, _, moment in rows}
         events = sum(int(staged) for _, staged, _ in rows)
@@ -139,6 +141,17 @@ def _one(to: _Restoring, one: Kept, of: dict[str, Any], restored: Restored) -> N
     to.on_step("committed")
     restored.files += 1
     restored.events += events
+
+
+def _must_be_the_same(to: _Restoring, one: Kept) -> None:
+    """Who forgets a person writes a file anew: what was read before must not come back.
+
+    Raises:
+        TryAgain: That was done since the file was fetched.
+    """
+    row = to.connection.execute(_SQL["hold_file"], {"file": one.name}).fetchone()
+    if row is None or bytes(row[0]) != one.sha256:
+        raise TryAgain(f"{one.name} was written anew meanwhile. Call it again.", code="archive")
 
 
 def _copy(

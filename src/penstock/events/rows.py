@@ -13,6 +13,9 @@ import polars as pl
 
 from penstock.model.batch import ROW
 
+#: Before the decimal mark PostgreSQL's numeric has fewer, and behind it fewer still.
+_MOST_DIGITS = 200_000
+
 
 class CannotBeText(Exception):
     """A value that no column can take; the message names its column."""
@@ -62,9 +65,13 @@ def _text(name: str, value: Any) -> str | None:
     if isinstance(value, int):
         return str(value)
     if isinstance(value, float):
-        return repr(value)
+        text = repr(value)
+        # 0.00001 is 1e-05 to Python, and no number of PostgreSQL's grammar has an exponent.
+        return text if "e" not in text else format(Decimal(text), "f")
     if isinstance(value, Decimal):
-        return format(value, "f") if value.is_finite() else str(value)
+        # `1e999999999` would be a text of a gigabyte: the load refuses it as it is written.
+        plain = value.is_finite() and -_MOST_DIGITS < value.adjusted() < _MOST_DIGITS
+        return format(value, "f") if plain else str(value)
     if isinstance(value, (dt.datetime, dt.date, dt.time)):
         return value.isoformat()
     if isinstance(value, uuid.UUID):

@@ -20,6 +20,7 @@ from penstock.events.personal import FORGOTTEN
 from penstock.events.pipeline import FrameTransform, Pipeline, Transform
 from penstock.events.queue import Failure
 from penstock.events.rows import CannotBeText, rows_frame, text_row
+from penstock.loading.types.typed import to_text
 from penstock.model.batch import ROW
 
 #: So many events that all fail are not to blame for it: the transform is.
@@ -198,7 +199,23 @@ def _by_frame(
         _tried(transform, frame, parts, failures, hidden)
     if not parts:
         return Made(pl.DataFrame(schema={ROW: pl.Int64()}), failures)
-    return Made(pl.concat(parts, how="diagonal_relaxed"), failures)
+    return Made(pl.concat(_alike(parts), how="diagonal_relaxed"), failures)
+
+
+def _alike(parts: Sequence[pl.DataFrame]) -> list[pl.DataFrame]:
+    """Parts whose columns of one name are of one type: else Polars would make floats of numbers.
+
+    A column that came otherwise in one of them is text in all, as the load reads it.
+    """
+    types: dict[str, set[pl.DataType]] = {}
+    for part in parts:
+        for name, dtype in part.schema.items():
+            types.setdefault(name, set()).add(dtype)
+    odd = {name for name, found in types.items() if len(found - {pl.Null()}) > 1}
+    return [
+        part.with_columns(to_text(part.select(name for name in part.columns if name in odd)))
+        for part in parts
+    ]
 
 
 def _texts(raws: Sequence[bytes]) -> tuple[pl.Series, dict[int, Failure]]:

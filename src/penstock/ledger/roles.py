@@ -51,16 +51,20 @@ WORKER_RIGHTS: Mapping[str, tuple[str, ...]] = {
 #: What the intake of events may do, and nothing else: it adds to staging.
 INGEST_RIGHTS: Mapping[str, tuple[str, ...]] = {
     "alembic_version": ("SELECT",),
-    "sources": _WRITTEN,
+    "sources": ("SELECT", "INSERT"),
     "chunks": ("SELECT", "INSERT"),
     "events": ("SELECT", "INSERT"),
     "event_ids": ("SELECT", "INSERT"),
-    "batches": ("SELECT", "INSERT"),
+    "batches": ("SELECT",),
     "drops": _WRITTEN,
     "drop_names": _WRITTEN,
     "cursors": _WRITTEN,
     "runs": ("SELECT",),
 }
+#: What it may do with some columns only. A batch that it could make look as if a worker had it
+#: would let the next worker end the session that it names.
+_BATCH = ("pipeline", "source_id", "chunk", "pos_from", "pos_to", "received_at")
+_INGEST_COLUMNS = (("INSERT", "batches", _BATCH), ("UPDATE", "sources", ("version_path",)))
 _READ = ("SELECT",)
 #: What nobody needs but who runs the console, as the owner or a member of it.
 _PRIVATE = frozenset({"users", "sessions", "sign_ins"})
@@ -125,6 +129,7 @@ def statements(connection: psycopg.Connection[Any], roles: Roles) -> list[sql.Co
         *(one for name in roles.workers for one in _restoring(name)),
         *(one for name in roles.ingesters for one in _granted(name, staging, INGEST_RIGHTS)),
         *(one for name in roles.ingesters for one in _staging(name)),
+        *(one for name in roles.ingesters for one in _by_column(name)),
     ]
 
 
@@ -205,6 +210,16 @@ def _staging(role: str) -> Iterator[sql.Composed]:
     to = sql.Identifier(role)
     yield sql.SQL("grant usage on sequence penstock.chunks_chunk_seq to {}").format(to)
     yield sql.SQL("grant execute on function penstock.provide_event_days(int) to {}").format(to)
+
+
+def _by_column(role: str) -> Iterator[sql.Composed]:
+    for right, relation, columns in _INGEST_COLUMNS:
+        yield sql.SQL("grant {} ({}) on {} to {}").format(
+            _RIGHTS[right],
+            sql.SQL(", ").join(map(sql.Identifier, columns)),
+            sql.Identifier("penstock", relation),
+            sql.Identifier(role),
+        )
 
 
 def _restoring(role: str) -> Iterator[sql.Composed]:

@@ -285,6 +285,22 @@ def test_what_a_check_found_of_a_person_is_forgotten_with_them(shop: Shop, tmp_p
     assert [one[5] for one in kept(shop)] == [["shop/files chunk 1 record 1"], []]
 
 
+def test_a_version_whose_newer_one_was_rolled_back_is_not_taken_for_loaded(shop: Shop) -> None:
+    """Who discards the newer one, which is wrong, must still find the sound one before it."""
+    shop.stage(event(1, qty=1), event(1, at="2026-01-06T10:00:00Z", qty=-5))
+    within = quality.between("qty", 0, 10)
+    worked = work(shop, within)
+    assert (worked.failed, worked.older) == (2, 0)
+    assert shop.balance() == {"files": (2, 0, 0, 0, 0, 2, 0)}
+    with psycopg.connect(shop.url, autocommit=True) as connection:
+        newer, older = sorted(letters.letters(connection), key=lambda one: -one.pos)
+        letters.discard(connection, [newer], "wrong")
+        letters.requeue(connection, [older])
+    work(shop, within)
+    assert shop.held() == [("e1", "view", 1)]
+    assert shop.balance() == {"files": (2, 0, 0, 1, 1, 0, 0)}
+
+
 def test_a_caller_who_looks_at_the_first_result_only_leaves_nothing_open(shop: Shop) -> None:
     found = check(shop.url, pipeline(PRICED, quality.unique("event_id")))
     next(found)

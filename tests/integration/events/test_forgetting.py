@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import zstandard
 
-from penstock.errors import SourceError, TargetError
-from penstock.events import archive, forgetting
+from penstock.errors import SourceError, TargetError, TryAgain
+from penstock.events import archive, forgetting, restoring
 from penstock.events.archive import write_archive
 from penstock.events.forgetting import forget
 from penstock.events.personal import Counts, Forgotten, Person
@@ -151,6 +151,40 @@ def test_a_worker_that_has_read_the_event_cannot_finish(shop: Shop, tmp_path: Pa
     shop.rows(claimed)
     forget(shop.url, PIPELINE, {}, tmp_path, ANNA)
     assert shop.rows("select status, token from penstock.batches") == [("pending", 2)]
+
+
+def test_a_worker_that_reads_the_event_meanwhile_cannot_finish_either(
+    shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.stage(named(1))
+    real = forgetting._rows
+
+    def rows(*given: Any, delete: bool) -> int:
+        if delete:  # it was free when forgetting began, and is read as it was before
+            shop.rows("update penstock.batches set status = 'processing', token = 1")
+        return real(*given, delete=delete)
+
+    monkeypatch.setattr(forgetting, "_rows", rows)
+    forget(shop.url, PIPELINE, {}, tmp_path, ANNA)
+    assert shop.rows("select status, token from penstock.batches") == [("pending", 2)]
+
+
+def test_what_is_forgotten_while_its_file_is_read_does_not_come_back(
+    known: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = archive.get
+
+    def get(*given: Any) -> str | None:
+        found = real(*given)
+        monkeypatch.setattr(restoring, "get", real)
+        assert not forget(known.url, PIPELINE, {}, tmp_path, ANNA).left.any
+        return found
+
+    monkeypatch.setattr(restoring, "get", get)
+    with pytest.raises(TryAgain, match="written anew meanwhile"):
+        restore(known.url, PIPELINE, {}, tmp_path, Span())
+    assert "nna" not in everything(known, tmp_path)
+    assert restore(known.url, PIPELINE, {}, tmp_path, Span()).events == 2
 
 
 @pytest.mark.parametrize("broken", ["rehash", "events", "manifest"])

@@ -16,6 +16,7 @@ import pytest
 import zstandard
 from psycopg import sql
 
+from penstock import quality
 from penstock.connectors.registry import connectors
 from penstock.errors import UsageError
 from penstock.events import letters
@@ -281,6 +282,17 @@ def test_where_every_event_fails_nothing_of_them_is_told(
     worked = drain(PIPELINE, shop.url, key)
     assert worked.troubles[-1].startswith("the transform fails for each of 100 events")
     assert "canary" not in worked.troubles[-1].lower()
+    assert_hidden(shop, tmp_path)
+
+
+def test_a_check_that_cannot_be_tried_tells_no_value(
+    shop: Shop, take: Take, key: ProjectKey, tmp_path: Path
+) -> None:
+    number = quality.expression(pl.col("kind").cast(pl.Int64) > 0, name="a number")
+    take(personal(1))
+    worked = drain(replace(PIPELINE, checks=[number]), shop.url, key)
+    assert "quality a number: the expression fails: " in worked.troubles[-1]
+    assert "canary" not in worked.troubles[-1]
     assert_hidden(shop, tmp_path)
 
 

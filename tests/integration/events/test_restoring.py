@@ -66,7 +66,9 @@ def test_events_come_back_as_they_were_and_the_books_balance(emptied: Shop, tmp_
         ("e108", "VIEW"), ("e109", "VIEW"), ("e8", "VIEW"), ("e80", "NOISE"), ("e9", "VIEW"),
         ("e90", "NOISE"),
     ]  # fmt: skip
-    assert emptied.balance() == balance
+    # What was noise is in the target by now, and counts as that.
+    assert balance == {"files": (4, 0, 0, 2, 2, 0, 0), "partner": (2, 0, 0, 2, 0, 0, 0)}
+    assert emptied.balance() == {"files": (4, 0, 0, 4, 0, 0, 0), "partner": (2, 0, 0, 2, 0, 0, 0)}
     again = emptied.stage(event(9), event(80, "noise"))
     assert (again.staged, again.repeated) == (0, 2)
     assert write_archive(emptied.url, PIPELINE, {}, tmp_path, now=True).files == 0

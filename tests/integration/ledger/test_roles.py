@@ -75,7 +75,7 @@ WORKER = {
 ADDED = {"SELECT", "INSERT"}
 INGEST = {
     "alembic_version": {"SELECT"},
-    "batches": ADDED,
+    "batches": {"SELECT"},
     "chunks": ADDED,
     "chunks_chunk_seq": USED,
     "cursors": WRITTEN,
@@ -84,8 +84,13 @@ INGEST = {
     "event_ids": ADDED,
     "events": ADDED,
     "runs": {"SELECT"},
-    "sources": WRITTEN,
+    "sources": ADDED,
 }
+#: What it may write of the tables that it may not write whole.
+INGEST_COLUMNS = [
+    ("batches", "chunk"), ("batches", "pipeline"), ("batches", "pos_from"), ("batches", "pos_to"),
+    ("batches", "received_at"), ("batches", "source_id"), ("sources", "version_path"),
+]  # fmt: skip
 READER = {name: {"SELECT"} for name in LOADER}
 SHOP = """
 create table customers (customer_id int primary key, name text not null);
@@ -167,6 +172,13 @@ def test_worker_and_ingest_have_exactly_what_they_need(shop: Database, owner: st
     apply(shop.connect(), wanted)
     assert rights(shop, ingest.name) == INGEST
     with shop.connect() as connection:
+        columns = connection.execute(
+            "select table_name, column_name from information_schema.column_privileges "
+            "where grantee = %s and (table_name, privilege_type) in "
+            "(('batches', 'INSERT'), ('batches', 'UPDATE'), ('sources', 'UPDATE')) order by 1, 2",
+            [ingest.name],
+        ).fetchall()
+        assert columns == INGEST_COLUMNS
         may = connection.execute(
             "select rolname, has_function_privilege(rolname, "
             "'penstock.provide_event_days(int)', 'execute') from pg_roles "
@@ -362,3 +374,26 @@ def test_ingest_takes_files_and_pages_and_no_more(
     with psycopg.connect(role.url) as connection, pytest.raises(psycopg.errors.Error) as refused:
         connection.execute("select * from orders")
     assert refused.value.sqlstate == "42501"
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "insert into penstock.batches (pipeline, source_id, chunk, pos_from, pos_to, received_at, "
+        "status, backend_pid, lease_until) values ('shop', 1, 1, 0, 1, now(), 'processing', 1, "
+        "now())",
+        "insert into penstock.batches (kind, pipeline, source_id, chunk, pos_from, pos_to, "
+        "received_at) values ('replay', 'shop', 1, 1, 0, 1, now())",
+        "update penstock.sources set pipeline = 'other'",
+    ],
+)
+def test_ingest_can_end_no_workers_session_and_lead_no_events_elsewhere(
+    shop: Database, owner: str, statement: str
+) -> None:
+    role = shop.role("ingest")
+    apply(shop.connect(), Roles(owner=owner, ingesters=(role.name,)))
+    with (
+        psycopg.connect(role.url) as connection,
+        pytest.raises(psycopg.errors.InsufficientPrivilege),
+    ):
+        connection.execute(statement.encode())

@@ -121,6 +121,10 @@ select penstock.restore_event_day(%(day)s);
 -- One process at a time brings events back.
 select pg_advisory_xact_lock(7021886120452169328);
 
+-- name: hold_file
+-- As it was archived; nobody notes it anew until what is in it is in staging, and found there.
+select sha256 from penstock.archive_files where file = %(file)s for share;
+
 -- name: queue_chunks
 -- What came back is worked on; and a day with such a batch is not dropped.
 insert into penstock.batches (kind, pipeline, source_id, chunk, pos_from, pos_to, received_at)

@@ -61,6 +61,13 @@ update penstock.event_states x set status = 'failed', changed_at = clock_timesta
 from unnest(%(chunks)s::bigint[], %(places)s::int[]) n(chunk, pos)
 where n.chunk = x.chunk and n.pos = x.pos and x.status = 'discarded';
 
+-- name: hold
+-- Who requeues the same events meanwhile waits, and then finds them about to be tried.
+select from penstock.event_states x
+join unnest(%(chunks)s::bigint[], %(places)s::int[]) n(chunk, pos)
+  on n.chunk = x.chunk and n.pos = x.pos
+order by x.chunk, x.pos for update of x;
+
 -- name: requeue
 -- Once more, unless that is about to happen anyway; each alone, so that it harms no neighbour.
 insert into penstock.batches (kind, pipeline, source_id, chunk, pos_from, pos_to, received_at)

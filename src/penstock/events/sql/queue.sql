@@ -101,13 +101,48 @@ where x.status <> 'discarded';
 update penstock.event_states x set status = 'succeeded', changed_at = clock_timestamp()
 from unnest(%(chunks)s::bigint[], %(froms)s::int[], %(tos)s::int[]) b(chunk, pos_from, pos_to)
 where x.chunk = b.chunk and x.pos >= b.pos_from and x.pos < b.pos_to
-  and x.status in ('failed', 'dead');
+  and x.status in ('failed', 'dead')
+returning x.chunk, x.pos;
+
+-- name: drop_healed
+-- Of what failed before, events of which no row is made now.
+update penstock.batches n
+set dropped = n.dropped + d.events, failed = greatest(n.failed - d.events, 0)
+from (select b.batch_id, count(*) as events from penstock.batches b
+      join unnest(%(chunks)s::bigint[], %(places)s::int[]) e(chunk, pos)
+        on e.chunk = b.chunk and e.pos >= b.pos_from and e.pos < b.pos_to
+      where b.kind = 'new' and b.status in ('succeeded', 'dead') group by 1) d
+where n.batch_id = d.batch_id;
+
+-- name: recount
+-- Where all of a batch was worked on again, of which events no row is made by now.
+update penstock.batches n
+set dropped = d.events, failed = least(n.failed, n.pos_to - n.pos_from - d.events)
+from (select b.batch_id, count(e.pos) filter (where x.status is null or x.status = 'succeeded')
+               as events
+      from unnest(%(of_chunks)s::bigint[], %(froms)s::int[], %(tos)s::int[])
+             r(chunk, pos_from, pos_to)
+      join penstock.batches b
+        on b.chunk = r.chunk and b.pos_from >= r.pos_from and b.pos_to <= r.pos_to
+      left join unnest(%(chunks)s::bigint[], %(places)s::int[]) e(chunk, pos)
+        on e.chunk = b.chunk and e.pos >= b.pos_from and e.pos < b.pos_to
+      left join penstock.event_states x on x.chunk = e.chunk and x.pos = e.pos
+      where b.kind = 'new' and b.status in ('succeeded', 'dead') group by b.batch_id) d
+where n.batch_id = d.batch_id and n.dropped <> d.events;
 
 -- name: read
 -- The events of a batch, in their order; the day says in which partition they are.
 select coalesce(array_agg(raw order by pos), '{}') from penstock.events
 where chunk = %(chunk)s and received_at = %(received_at)s
   and pos >= %(pos_from)s and pos < %(pos_to)s;
+
+-- name: discarded
+-- Events that somebody has discarded, by their place among those of batches that are tried again.
+select b.number, x.pos - b.pos_from
+from unnest(%(numbers)s::int[], %(chunks)s::bigint[], %(froms)s::int[], %(tos)s::int[])
+     b(number, chunk, pos_from, pos_to)
+join penstock.event_states x
+  on x.chunk = b.chunk and x.pos >= b.pos_from and x.pos < b.pos_to and x.status = 'discarded';
 
 -- name: waiting
 -- How much there is to do, and when the next of it is due.

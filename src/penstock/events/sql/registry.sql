@@ -12,11 +12,13 @@ on conflict do nothing;
 
 -- name: known
 -- What the target holds of these keys: of each its time in seconds since 1970 with six decimals, its
--- version, and itself, with tabs between. One text is read sooner than as many rows.
+-- version, and itself, with tabs between. One text is read sooner than as many rows. Of no text
+-- PostgreSQL makes no key, and not the empty one.
 select string_agg(
   concat(extract(epoch from held_at), E'\t', version, E'\t', key), %(mark)s)
 from penstock.event_keys
-where target_id = %(target)s and key = any (string_to_array(%(keys)s, %(mark)s));
+where target_id = %(target)s and key = any (
+  case when %(keys)s = '' then array[''] else string_to_array(%(keys)s, %(mark)s) end);
 
 -- name: change
 -- Only what is as it was seen: else another worker was quicker.

@@ -338,7 +338,7 @@ _STATEMENTS = [
                sum(pos_to - pos_from) filter (where status in ('pending', 'processing')) as waiting,
                sum(pos_to - pos_from) filter (where status = 'succeeded') as done,
                sum(pos_to - pos_from) filter (where status = 'dead') as dead,
-               sum(dropped) filter (where status = 'succeeded') as dropped
+               sum(dropped) filter (where status in ('succeeded', 'dead')) as dropped
         from penstock.batches where kind = 'new' and status <> 'split' group by source_id),
     excepted as (
         select c.source_id, count(*) filter (where x.status = 'failed') as failed,
