@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,7 +24,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standar
 
 @contextmanager
 def connected(
-    dsn: str | None, doing: str, *, ledger: bool = True
+    dsn: str | None, doing: str, *, ledger: bool = True, source: str = ""
 ) -> Iterator[tuple[Database, psycopg.Connection[Any]]]:
     """The database that is meant, said on stderr, and a connection to it in autocommit.
 
@@ -31,6 +32,7 @@ def connected(
         dsn: What `--dsn` said, or None.
         doing: What is done, for messages: "list the rejects".
         ledger: True: it must have a ledger.
+        source: What named the database, where it was not `--dsn`.
 
     Raises:
         TargetError: There is no ledger, or the server refuses what is done.
@@ -42,6 +44,8 @@ def connected(
     from penstock.postgres.connection import connect, translated
 
     where = database(dsn)
+    if source:
+        where = replace(where, source=source)
     answer.say(str(where), "bold")
     connection = connect(where.dsn)
     try:

@@ -5,6 +5,8 @@ Not for: the work on them (`work`, `replay`).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,8 +14,8 @@ import typer
 
 from penstock.cli import answer
 from penstock.cli.answer import plain
-from penstock.cli.connected import AsJson, connected
-from penstock.cli.database import Dsn
+from penstock.cli.connected import AsJson
+from penstock.cli.database import Database, Dsn
 from penstock.cli.help import Command, Group
 from penstock.cli.project import Env, Folder
 from penstock.errors import UsageError
@@ -33,6 +35,7 @@ LIST_EXAMPLES = """
   penstock events list                       each source's balance, and why events fail
   penstock events list shop_events --all     every event that failed
   penstock events list --code 22P02 --json
+  penstock events list -e prod               where that environment's are
 """
 SHOW_EXAMPLES = """
 [bold]Examples[/bold]
@@ -79,18 +82,21 @@ def list_events(
     code: Code = None,
     every: Annotated[bool, typer.Option("--all", help="Each event, not each reason.")] = False,
     dsn: Dsn = None,
+    env: Env = None,
+    folder: Folder = Path(),
     as_json: AsJson = False,
 ) -> None:
     """Each source's balance, and why events are not in their target."""
     from penstock.events import letters
 
-    with connected(dsn, "list events") as (where, connection):
+    with _opened(dsn, env, folder, "list events") as (where, connection):
         balances = letters.balances(connection, pipeline)
+        nothing = "" if balances else _known(connection, pipeline)
         grouped = [one for one in letters.reasons(connection, pipeline) if code in (None, one.code)]
         single = []
         if every:
             single = letters.letters(connection, pipeline=pipeline, code=code, limit=None)
-    _show_balances(balances)
+    _show_balances(balances, nothing)
     _show_letters(single) if every else _show_reasons(grouped)
     if as_json:
         from dataclasses import asdict
@@ -112,13 +118,14 @@ def show(
         bool, typer.Option("--decrypt", help="Also fields that are encrypted.")
     ] = False,
     dsn: Dsn = None,
+    env: Env = None,
     folder: Folder = Path(),
     as_json: AsJson = False,
 ) -> None:
     """One event as it was received, and what became of it."""
     from penstock.events import letters
 
-    with connected(dsn, "show an event") as (where, connection):
+    with _opened(dsn, env, folder, "show an event") as (where, connection):
         found = [letters.show(connection, place) for place in letters.find(connection, event)]
     there = [one for one in found if one is not None]
     if not there:
@@ -137,12 +144,14 @@ def requeue(
     pipeline: Pipeline = None,
     code: Code = None,
     dsn: Dsn = None,
+    env: Env = None,
+    folder: Folder = Path(),
     as_json: AsJson = False,
 ) -> None:
     """Let workers try events again: those that are named, or all of a reason."""
     from penstock.events import letters
 
-    with connected(dsn, "requeue events") as (where, connection):
+    with _opened(dsn, env, folder, "requeue events") as (where, connection):
         chosen = _chosen(connection, named, pipeline, code, letters.STATUSES)
         count = letters.requeue(connection, chosen)
     answer.say(f"{count:,} of {_events(len(chosen))} waiting for a worker (penstock work).")
@@ -159,12 +168,14 @@ def discard(
         str, typer.Option("--note", metavar="TEXT", show_default=False, help="Why.")
     ] = "",
     dsn: Dsn = None,
+    env: Env = None,
+    folder: Folder = Path(),
     as_json: AsJson = False,
 ) -> None:
     """Leave events out for good: those that are named, or all of a reason."""
     from penstock.events import letters
 
-    with connected(dsn, "discard events") as (where, connection):
+    with _opened(dsn, env, folder, "discard events") as (where, connection):
         chosen = _chosen(connection, named, pipeline, code, letters.OPEN)
         count = letters.discard(connection, chosen, note)
     answer.say(f"Discarded: {_events(count)}. penstock events requeue takes that back.")
@@ -224,6 +235,33 @@ def purge(
         answer.answer({"days": [asdict(one) | {"day": one.day.isoformat()} for one in found]})
 
 
+@contextmanager
+def _opened(
+    dsn: str | None, env: str | None, folder: Path, doing: str
+) -> Iterator[tuple[Database, psycopg.Connection[Any]]]:
+    """The database that is meant: with -e the one that pipelines of the project are worked on in.
+
+    Raises:
+        UsageError: Its pipelines are in several databases.
+    """
+    from penstock.cli.connected import connected
+
+    if dsn is None and env is not None:
+        from penstock.events.project import open_project
+
+        with open_project(folder, env) as opened:
+            found = {opened.dsn(one) for one in opened.pipelines.values()}
+        if len(found) > 1:
+            raise UsageError("The pipelines of this project are in several databases: say --dsn.")
+        if not found:
+            raise UsageError(f"{folder.resolve() / 'pipelines'} declares no pipeline.")
+        dsn, source = found.pop(), f"-e {env}"
+    else:
+        source = ""
+    with connected(dsn, doing, source=source) as opened_now:
+        yield opened_now
+
+
 def _chosen(
     connection: psycopg.Connection[Any],
     named: list[str] | None,
@@ -249,11 +287,21 @@ def _chosen(
     return found
 
 
-def _show_balances(balances: list[SourceBalance]) -> None:
+def _known(connection: psycopg.Connection[Any], pipeline: str | None) -> str:
+    """What to say where nothing was received: perhaps another name is meant."""
+    from penstock.events import letters
+
+    known = sorted({one.pipeline for one in letters.balances(connection)})
+    if pipeline is None or not known:
+        return "No event was received yet."
+    return f"No event was received for {pipeline} yet; for {', '.join(known)} some were."
+
+
+def _show_balances(balances: list[SourceBalance], nothing: str) -> None:
     from rich.table import Table
 
     if not balances:
-        answer.say("No event was received yet.")
+        answer.say(nothing)
         return
     names = ("received", "repeated", "waiting", "loaded", "dropped", "failed", "dead")
     grid = Table(box=None, pad_edge=False, header_style="bold")

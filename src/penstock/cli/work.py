@@ -86,6 +86,7 @@ def work(
                 "pipelines": [*pipelines],
                 "events": worked.events,
                 "loaded": worked.loaded,
+                "unchanged": worked.unchanged,
                 "dropped": worked.dropped,
                 "older": worked.older,
                 "failed": worked.failed,
@@ -110,7 +111,7 @@ def _told(worked: Worked) -> str:
     events = "1 event" if worked.events == 1 else f"{worked.events:,} events"
     rows = "1 row" if worked.loaded == 1 else f"{worked.loaded:,} rows"
     parts = [events, f"{rows} written"]
-    for name in ("dropped", "older", "failed"):
+    for name in ("unchanged", "dropped", "older", "failed"):
         count = getattr(worked, name)
         if count:
             parts.append(f"{count:,} {name}")

@@ -53,6 +53,7 @@ class Worked:
     Attributes:
         events: That it has finished.
         loaded: Rows inserted or updated.
+        unchanged: Rows that the target had just so.
         failed: Events that failed.
         dropped: Events without a row.
         older: Rows left out because the target has newer ones.
@@ -62,6 +63,7 @@ class Worked:
 
     events: int = 0
     loaded: int = 0
+    unchanged: int = 0
     failed: int = 0
     dropped: int = 0
     older: int = 0
@@ -77,6 +79,7 @@ class Worked:
         self.older += len(done.outcome.older)
         if done.result is not None:
             self.loaded += done.result.inserted + done.result.updated
+            self.unchanged += done.result.unchanged + done.result.ignored
 
 
 def added(one: Worked, other: Worked) -> Worked:

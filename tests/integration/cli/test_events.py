@@ -198,3 +198,18 @@ def test_several_pipelines_are_worked_on_by_one_process(
         done = penstock(project, "work", *words)
         assert done.returncode == 2
         assert "Which pipelines? Name them, or say --all." in done.stderr
+
+
+def test_with_an_environment_events_are_looked_up_where_it_works(
+    project: Path, database: Database
+) -> None:
+    """PENSTOCK_DSN names another database than that of the project's environment."""
+    elsewhere = {"PENSTOCK_DSN": database.url}
+    done = penstock(project, "events", "list", "-e", "dev", "--json", **elsewhere)
+    assert done.returncode == 0, done.stderr
+    assert "(from -e dev)" in done.stderr
+    assert [one["received"] for one in json.loads(done.stdout)["sources"]] == [3]
+    other = penstock(project, "events", "list", "tills", "-e", "dev", **elsewhere)
+    assert "No event was received for tills yet; for shop some were." in other.stderr
+    nowhere = penstock(project, "events", "list", **elsewhere)
+    assert nowhere.returncode == 1, "that one has no ledger"
