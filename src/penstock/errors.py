@@ -103,6 +103,10 @@ def _rebuild_connector(message: str, code: str, advice: str) -> ConnectorError:
     return ConnectorError(message, code=code, advice=advice)
 
 
+class BeginsAnew(Exception):
+    """A load that is rolled back and begun once more at once: nobody need be told."""
+
+
 class TryAgain(PenstockError):
     """Locked, busy or cut off: nothing changed, and the same call may succeed later."""
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from penstock.errors import LoadError, UsageError
+from penstock.errors import BeginsAnew, LoadError, UsageError
 from penstock.events import queue
 from penstock.events.arranging import Arranged, Arranger, Work, now_of, origins_of
 from penstock.events.clear import Reader, concealing
@@ -62,15 +62,15 @@ class Processed:
     result: LoadResult | None = None
 
 
-class _RefusedTheNewest(Exception):
+class _RefusedTheNewest(BeginsAnew):
     """Rows were refused for which older ones, which may be sound, were left out."""
 
     def __init__(self, rows: Collection[int]) -> None:
-        super().__init__()
+        super().__init__("of rows with one key the newest were refused: older ones take their turn")
         self.rows = rows
 
 
-class _NotNew(Exception):
+class _NotNew(BeginsAnew):
     """The target has rows under keys that the registry does not know: others write it too."""
 
 
@@ -217,7 +217,7 @@ class Processor:
             refused.clear()
             outcome.load_id, outcome.failures = load_id, dict(first)
             if mode != self.pipeline.mode and any(code == "23505" for _, code, _ in found):
-                raise _NotNew
+                raise _NotNew("the target has rows under some of these keys already")
             for number, code, reason in found:
                 if number <= rows:  # behind them are the events without a row
                     refused.add(number - 1)

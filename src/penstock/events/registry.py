@@ -18,7 +18,7 @@ import polars as pl
 import psycopg
 from psycopg import sql
 
-from penstock.errors import TryAgain
+from penstock.errors import BeginsAnew, TryAgain
 from penstock.events.pipeline import Pipeline
 from penstock.events.reading import parted
 from penstock.model.table import TableName, TableSpec
@@ -32,7 +32,7 @@ _AWAY = sql.SQL("delete from {} t where t.{} = {} and {}")
 _LOSERS = {"number": pl.UInt32(), "winner": pl.UInt32()}
 
 
-class Overtaken(TryAgain):
+class Overtaken(BeginsAnew, TryAgain):
     """Another worker has changed a key meanwhile: the batch begins anew."""
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import polars as pl
 import psycopg
 
-from penstock.errors import PenstockError, TryAgain
+from penstock.errors import BeginsAnew, PenstockError, TryAgain
 from penstock.ledger import checks, files, rejects, runs
 from penstock.ledger.runs import RunRecord
 from penstock.loading.books import TableBooks
@@ -153,6 +153,8 @@ class Recorder:
         if not self._on or (self._target.joined and afterwards is None):
             return
         said = str(error) or type(error).__name__
+        # Nothing is wrong with rows that are loaded once more at once (`penstock.events`).
+        anew = isinstance(error, BeginsAnew)
         if isinstance(error, KeyboardInterrupt):
             said = "interrupted by Ctrl-C"
         kept = [self._kept(one, said) for one in books]
@@ -166,7 +168,10 @@ class Recorder:
 
         def keep(committed: bool) -> None:
             with suppress(psycopg.Error, PenstockError), self._connection() as connection:
-                self._keep(connection, said, kept, committed=committed)
+                if anew:
+                    self._keep_anew(connection, kept)
+                else:
+                    self._keep(connection, said, kept, committed=committed)
 
         keep(False) if afterwards is None else afterwards.append(keep)
 
@@ -205,6 +210,13 @@ class Recorder:
                     rejects.write_void(connection, load_id, name, one.rows, one.origin)
             if not committed:  # the other loads of a unit may have gone on without this one
                 runs.finish_run(connection, self._run, "failed", said)
+
+    def _keep_anew(self, connection: psycopg.Connection[Any], kept: Sequence[_Kept]) -> None:
+        with connection.transaction():
+            if self._target.joined:
+                self._begin(connection, [one.prepared for one in kept])
+            for one in kept:
+                runs.finish_load(connection, one.result, "anew", one.said)
 
     def _write_checks(
         self, connection: psycopg.Connection[Any], table: TableName, result: LoadResult

@@ -275,3 +275,15 @@ def test_who_asks_for_another_connection_gets_to_the_same_database(
             if keywords:
                 name = other.execute("show application_name").fetchone()
                 assert name == ("it's = odd?&",)
+
+
+def test_a_load_that_begins_anew_is_not_told_as_failed(shop: Shop) -> None:
+    shop.rows("insert into events values ('e1', 'view', '2026-01-05T10:00:00Z', 1)")
+    shop.stage(event(1, qty=2))
+    assert work(shop).loaded == 1
+    assert shop.held() == [("e1", "view", 2)]
+    assert shop.rows("select status, mode from penstock.loads order by started_at") == [
+        ("anew", "append"), ("succeeded", "upsert"),
+    ]  # fmt: skip
+    assert shop.rows("select status from penstock.runs") == [("succeeded",)]
+    assert shop.rows("select count(*) from penstock.rejects") == [(0,)]

@@ -45,7 +45,7 @@ left join lateral (
              'seconds', l.seconds, 'error', l.error) order by l.started_at desc) as outcomes,
            max(l.finished_at) filter (where l.status = 'succeeded') as succeeded_at
     from (select l.* from penstock.loads l join penstock.runs r using (run_id)
-          where r.kind = 'work' and r.command = 'penstock work ' || n.name
+          where r.kind = 'work' and r.command = 'penstock work ' || n.name and l.status <> 'anew'
           order by l.started_at desc limit 30) l) o on true
 where n.name is not null;
 

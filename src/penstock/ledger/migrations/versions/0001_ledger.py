@@ -37,7 +37,7 @@ create table penstock.loads (
     table_name text not null,
     mode text not null,
     status text not null default 'running'
-        check (status in ('running', 'succeeded', 'failed', 'interrupted', 'dry_run')),
+        check (status in ('running', 'succeeded', 'failed', 'interrupted', 'dry_run', 'anew')),
     sources text[] not null default '{}',
     options json not null default '{}',
     started_at timestamptz not null default clock_timestamp(),
