@@ -14,6 +14,7 @@ from typing import Any
 import psycopg
 
 from penstock.errors import TryAgain
+from penstock.events.personal import FORGOTTEN
 from penstock.events.pipeline import Pipeline
 from penstock.postgres.queries import queries
 
@@ -136,14 +137,19 @@ def ripe(connection: psycopg.Connection[Any], pipeline: Pipeline, one: Batch) ->
 def read(connection: psycopg.Connection[Any], batches: Sequence[Batch]) -> list[bytes]:
     """The events of batches as they were received, in order.
 
+    In the place of those that somebody has discarded stands what stands for forgotten ones.
+
     Raises:
         TryAgain: Some are not there any more: their day was dropped meanwhile.
     """
     raws: list[bytes] = []
     with connection.cursor(binary=True) as cursor:
         for one in batches:
-            of = {name: getattr(one, name) for name in ("chunk", "pos_from", "pos_to")}
-            found = cursor.execute(_SQL["read"], {**of, "received_at": one.received_at})
+            of: dict[str, Any] = {
+                name: getattr(one, name) for name in ("chunk", "pos_from", "pos_to")
+            }
+            of |= {"received_at": one.received_at, "forgotten": FORGOTTEN}
+            found = cursor.execute(_SQL["read" if one.kind == "new" else "read_again"], of)
             row = found.fetchone()
             assert row is not None  # noqa: S101  an aggregate gives one row
             if len(row[0]) != one.events:
@@ -172,6 +178,7 @@ def finish(
     Raises:
         Fenced: One of them is another worker's: roll back.
     """
+    places = list(_places(batches))
     if status == "succeeded":
         again = [one for one in batches if one.kind != "new"]
         if again:
@@ -181,10 +188,11 @@ def finish(
                     "chunks": [one.chunk for one in again],
                     "froms": [one.pos_from for one in again],
                     "tos": [one.pos_to for one in again],
+                    "dropped_chunks": [places[event][1] for event in outcome.dropped],
+                    "dropped_places": [places[event][2] for event in outcome.dropped],
                 },
             )
         _write_failures(connection, pipeline, batches, outcome.failures, "failed")
-    places = list(_places(batches))
     counts: dict[str, list[int]] = {}
     for name, events in (
         ("dropped", outcome.dropped),

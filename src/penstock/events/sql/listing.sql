@@ -56,10 +56,12 @@ from unnest(%(chunks)s::bigint[], %(places)s::int[]) n(chunk, pos)
 where n.chunk = x.chunk and n.pos = x.pos and x.status in ('failed', 'dead');
 
 -- name: take_back
--- What was discarded waits for somebody again.
+-- What was discarded waits for somebody again; unless it has left staging.
 update penstock.event_states x set status = 'failed', changed_at = clock_timestamp(), note = null
 from unnest(%(chunks)s::bigint[], %(places)s::int[]) n(chunk, pos)
-where n.chunk = x.chunk and n.pos = x.pos and x.status = 'discarded';
+where n.chunk = x.chunk and n.pos = x.pos and x.status = 'discarded'
+  and exists (select from penstock.events e join penstock.chunks c using (chunk, received_at)
+              where e.chunk = x.chunk and e.pos = x.pos);
 
 -- name: requeue
 -- Once more, unless that is about to happen anyway; each alone, so that it harms no neighbour.

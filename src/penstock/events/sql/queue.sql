@@ -97,11 +97,23 @@ set status = excluded.status, attempts = x.attempts + 1, code = excluded.code,
 where x.status <> 'discarded';
 
 -- name: heal_events
--- Events that failed before, and are worked on again now.
-update penstock.event_states x set status = 'succeeded', changed_at = clock_timestamp()
+-- Events that failed before, and are worked on again now; or of which no row is made by now.
+update penstock.event_states x
+set changed_at = clock_timestamp(),
+    status = case when exists (
+        select from unnest(%(dropped_chunks)s::bigint[], %(dropped_places)s::int[]) d(chunk, pos)
+        where d.chunk = x.chunk and d.pos = x.pos) then 'dropped' else 'succeeded' end
 from unnest(%(chunks)s::bigint[], %(froms)s::int[], %(tos)s::int[]) b(chunk, pos_from, pos_to)
 where x.chunk = b.chunk and x.pos >= b.pos_from and x.pos < b.pos_to
-  and x.status in ('failed', 'dead');
+  and x.status in ('failed', 'dead', 'dropped');
+
+-- name: read_again
+-- The same of a batch that is worked on once more: what somebody discarded meanwhile is left out.
+select coalesce(array_agg(case when x.status = 'discarded' then %(forgotten)s else e.raw end
+                          order by e.pos), '{}')
+from penstock.events e left join penstock.event_states x on x.chunk = e.chunk and x.pos = e.pos
+where e.chunk = %(chunk)s and e.received_at = %(received_at)s
+  and e.pos >= %(pos_from)s and e.pos < %(pos_to)s;
 
 -- name: read
 -- The events of a batch, in their order; the day says in which partition they are.

@@ -95,7 +95,7 @@ _STATEMENTS = [
         chunk bigint not null,
         pos int not null,
         pipeline text not null,
-        status text not null check (status in ('failed', 'dead', 'discarded', 'succeeded')),
+        status text not null check (status in ('failed', 'dead', 'discarded', 'dropped', 'succeeded')),
         attempts int not null default 1,
         code text not null,
         reason text not null,
@@ -312,7 +312,8 @@ _STATEMENTS = [
            coalesce(x.status, b.status) as status, coalesce(x.attempts, b.attempts) as attempts,
            case when b.status = 'pending' then b.next_attempt_at end as next_attempt_at,
            b.processed_at,
-           case when x.status is distinct from 'succeeded' then coalesce(x.reason, b.last_error) end
+           case when x.status in ('succeeded', 'dropped') then null
+                else coalesce(x.reason, b.last_error) end
              as last_error,
            b.batch_id, e.raw,
            case when s.version_path is not null
@@ -343,7 +344,7 @@ _STATEMENTS = [
     excepted as (
         select c.source_id, count(*) filter (where x.status = 'failed') as failed,
                count(*) filter (where x.status = 'dead') as dead,
-               count(*) filter (where x.status = 'discarded') as discarded
+               count(*) filter (where x.status in ('discarded', 'dropped')) as discarded
         from penstock.event_states x join penstock.chunks c using (chunk)
         where x.status <> 'succeeded' group by c.source_id)
     select s.pipeline, s.source, coalesce(g.received, 0) as received,
