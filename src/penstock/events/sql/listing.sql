@@ -78,12 +78,14 @@ where x.status in ('failed', 'dead')
                     and b.kind <> 'new' and b.status in ('pending', 'processing'));
 
 -- name: span
--- What was received in a time and is in staging, in batches, in the order in which it came.
+-- What was received in a time and is in staging, in batches, in the order in which it came. What
+-- waits for its first time is left out: it is worked on anyway, and would count twice meanwhile.
 select s.pipeline, c.source_id, s.source, c.chunk, low as pos_from,
-       least(low + %(size)s, c.staged) as pos_to, c.received_at, c.encrypted
-from penstock.chunks c join penstock.sources s using (source_id),
-     generate_series(0, c.staged - 1, %(size)s) low
-where s.pipeline = %(pipeline)s and c.staged > 0
+       least(low + %(size)s, b.pos_to) as pos_to, c.received_at, c.encrypted
+from penstock.batches b join penstock.chunks c using (chunk)
+join penstock.sources s on s.source_id = c.source_id,
+     generate_series(b.pos_from, b.pos_to - 1, %(size)s) low
+where s.pipeline = %(pipeline)s and b.kind = 'new' and b.status in ('succeeded', 'dead')
   and (%(source)s::text is null or s.source = %(source)s)
   and (%(since)s::timestamptz is null or c.received_at >= %(since)s)
   and (%(until)s::timestamptz is null or c.received_at < %(until)s)

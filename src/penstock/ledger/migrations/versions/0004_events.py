@@ -95,7 +95,8 @@ _STATEMENTS = [
         chunk bigint not null,
         pos int not null,
         pipeline text not null,
-        status text not null check (status in ('failed', 'dead', 'discarded', 'dropped', 'succeeded')),
+        status text not null
+            check (status in ('failed', 'dead', 'discarded', 'dropped', 'succeeded')),
         attempts int not null default 1,
         code text not null,
         reason text not null,
