@@ -165,6 +165,14 @@ def beat(connection: psycopg.Connection[Any], batches: Sequence[Batch]) -> bool:
     return done.rowcount == len(batches)
 
 
+def unasked(connection: psycopg.Connection[Any], pids: Sequence[int]) -> list[tuple[Any, ...]]:
+    """Of sessions that owe somebody an answer, those that know of no question.
+
+    Where the same comes again and again, the question or the answer got lost on its way.
+    """
+    return connection.execute(_SQL["unasked"], {"pids": list(pids)}).fetchall()
+
+
 def finish(
     connection: psycopg.Connection[Any],
     pipeline: Pipeline,
@@ -239,7 +247,13 @@ def regain(connection: psycopg.Connection[Any], pipeline: str, worker: str) -> N
 
     Called by that worker itself, on a new connection.
     """
+    end_own(connection, pipeline, worker)
     connection.execute(_SQL["regain"], {"pipeline": pipeline, "worker": worker})
+
+
+def end_own(connection: psycopg.Connection[Any], pipeline: str, worker: str) -> None:
+    """End the session in which a worker loaded before it was cut off, where it waits for it."""
+    connection.execute(_SQL["end_own"], {"pipeline": pipeline, "worker": worker})
 
 
 def waiting(connection: psycopg.Connection[Any], pipeline: str) -> tuple[int, int, datetime | None]:
