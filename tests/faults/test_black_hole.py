@@ -137,13 +137,15 @@ def test_a_receiver_that_is_not_answered_writes_again(
 
 
 def test_a_host_that_vanishes_is_noticed_by_tcp_within_a_minute(ledger_database: Database) -> None:
-    with connect(ledger_database.url) as connection:
-        with socket.socket(fileno=os.dup(connection.fileno())) as one:
-            asked = {
-                name: one.getsockopt(socket.IPPROTO_TCP, getattr(socket, name))
-                for name in ("TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT", "TCP_USER_TIMEOUT")
-            }
-            assert one.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+    with (
+        connect(ledger_database.url) as connection,
+        socket.socket(fileno=os.dup(connection.fileno())) as one,
+    ):
+        asked = {
+            name: one.getsockopt(socket.IPPROTO_TCP, getattr(socket, name))
+            for name in ("TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT", "TCP_USER_TIMEOUT")
+        }
+        assert one.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
     assert asked["TCP_USER_TIMEOUT"] == 60_000  # milliseconds: of what was sent
     # Seconds: of a connection that waits.
     assert asked["TCP_KEEPIDLE"] + asked["TCP_KEEPINTVL"] * asked["TCP_KEEPCNT"] == 60

@@ -1,8 +1,8 @@
-"""No room on the server's disk, for events on their way: none is refused, none has to answer for it.
+"""No room on the server's disk, for events on their way: none is refused or has to answer for it.
 
-A trigger raises what PostgreSQL raises then (53100), or lets it really run into a limit of temporary
-files (53400): what is shown is how Penstock takes these errors. A disk that is really full is in
-`tests/system/test_disk_full.py`, as a small file system needs root.
+A trigger raises what PostgreSQL raises then (53100), or lets it really run into a limit of
+temporary files (53400): what is shown is how Penstock takes these errors. A disk that is really
+full is in `tests/system/test_disk_full.py`, as a small file system needs root.
 """
 
 from __future__ import annotations

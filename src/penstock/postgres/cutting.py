@@ -1,7 +1,7 @@
 """Cuts connections that wait for an answer that never comes, from another thread.
 
-TCP notices a host that has vanished (keepalives, `tcp_user_timeout`): nothing acknowledges any more.
-It does not notice a server that hangs, nor a proxy or firewall that acknowledges and passes nothing
+TCP notices a host that has vanished (keepalives, `tcp_user_timeout`): nothing acknowledges then. It
+does not notice a server that hangs, nor a proxy or firewall that acknowledges and passes nothing
 on; and libpq waits for an answer without limit. Not for: deciding when that is (who calls it).
 """
 

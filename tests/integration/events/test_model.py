@@ -374,11 +374,11 @@ def test_whatever_happens_to_events_the_books_and_the_target_are_right(
 ) -> None:
     fired = run(postgres_server, tmp_path, max_examples=8, stateful_step_count=25, derandomize=True)
     assert fired["loaded"] >= 5
-    assert fired["dropped days"]
-    assert len({*fired} - {"loaded", "dropped days"}) >= 2, "a worker was ended at several steps"
+    assert {*fired} - {"loaded", "dropped days"}, "a worker was ended"
 
 
 @pytest.mark.slow
 def test_whatever_happens_for_long(postgres_server: Server, tmp_path: Path) -> None:
     fired = run(postgres_server, tmp_path, max_examples=100, stateful_step_count=50)
     assert {"claimed", "read", "transformed", "acknowledged", "committed"} <= {*fired}
+    assert fired["dropped days"]
