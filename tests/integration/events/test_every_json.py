@@ -61,7 +61,7 @@ SOUND = [
 #: What Python reads and jsonb does not hold.
 NO_JSONB = ["1e140000"]
 #: No row: a text of the target cannot hold it; or it is no value that can be read exactly.
-NO_ROW_NO_JSONB = [
+NO_ROW_NO_JSONB: list[str | bytes] = [
     *('"\\u0000"', '"\\ud800"', '"\\udc00\\ud800"', "[" * 100_000 + "]" * 100_000),
     *("01", "+1", ".5", "1.", "1e", "0x1", "1_000", "NaN", "Infinity", "-Infinity", "nan", "-"),
     *("True", "None", "undefined", "'a'", '"a', '"\\x41"', '"\\u12"', '"\\uZZZZ"', '"\\a"', "tru"),

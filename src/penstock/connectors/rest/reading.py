@@ -228,7 +228,9 @@ def _json_of(answer: Answer, where: str) -> Any:
             advice="Check the path of the module.",
         )
     try:
-        return json.loads(answer.content, parse_int=whole)
+        # Python reads bytes that are no UTF-8 (surrogates) and gives what cannot be written again.
+        text = answer.content.decode(json.detect_encoding(answer.content))
+        return json.loads(text, parse_int=whole)
     except (ValueError, RecursionError) as error:
         raise ConnectorError(
             f"{where}: the answer is no JSON, perhaps cut off ({len(answer.content):,} bytes): "
