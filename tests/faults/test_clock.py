@@ -17,13 +17,13 @@ from penstock.events import queue, worker
 from penstock.events.pipeline import Pipeline
 from penstock.events.worker import Worker, drain
 from penstock.mapping import tidy
-from tests.faults.event_driver import PIPELINE
+from tests.faults.event_driver import PIPELINE, row_of
 from tests.faults.test_workers import LEFT, check, events
 from tests.fixtures.flows import until
 from tests.fixtures.postgres import Database
 from tests.integration.events.conftest import Shop, event
 
-LEASE, BEAT, HOUR = 1.5, 0.2, 3600.0
+LEASE, BEAT, HOUR = 1.0, 0.15, 3600.0
 LEASED = (
     "select extract(epoch from lease_until - clock_timestamp())::float8 "
     "from penstock.batches where status = 'processing'"
@@ -52,7 +52,7 @@ def test_a_worker_whose_clock_jumps_neither_loses_its_lease_nor_keeps_it(
             monkeypatch.setattr(time, "time", jumped)
             assert abs(time.time() - right() - wrong) < 60
             goes_on.wait(30)
-        return dict(PIPELINE.transform(one)) if PIPELINE.transform else {}
+        return row_of(one)
 
     one = Worker(replace(PIPELINE, transform=waiting), shop.url)
     thread = threading.Thread(target=one.run, kwargs={"once": True}, daemon=True)

@@ -43,7 +43,7 @@ def test_a_worker_whose_nth_statement_fails_loses_and_doubles_nothing(
     fault_proxy.fail_statement(0, when)
     assert drain(PIPELINE, fault_proxy.url).events == len(offered)
     assert fault_proxy.statements >= LEAST
-    for number in count(1 + 4 * (when == "after"), 1 if every else 8):
+    for number in count(1 + 4 * (when == "after"), 1 if every else 12):
         more = events(number, 10)
         offered += more
         shop.stage(*more)
