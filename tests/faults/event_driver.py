@@ -36,8 +36,8 @@ PIPELINE = Pipeline(
 )
 
 
-def watched(point: Callable[[str], None]) -> None:
-    """Tell of each point that a worker comes to."""
+def watched(point: Callable[[str], None], put: Callable[[Any, str, Any], None] = setattr) -> None:
+    """Tell of each point that a worker comes to; `put` sets what is wrapped in its module."""
 
     def after(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
         def called(*words: Any, **more: Any) -> Any:
@@ -49,14 +49,16 @@ def watched(point: Callable[[str], None]) -> None:
 
     work: Any = processing  # what it imports is none of its own
     real = work.options_from
-    queue.claim = after("claimed", queue.claim)
-    queue.read = after("read", queue.read)
-    work.transformed = after("transformed", work.transformed)
-    queue.finish = after("acknowledged", queue.finish)
-    work.run_load = after("committed", work.run_load)
-    work.options_from = lambda **words: replace(
-        real(**words), on_step=lambda step: point(f"load: {step}")
-    )
+    put(queue, "claim", after("claimed", queue.claim))
+    put(queue, "read", after("read", queue.read))
+    put(work, "transformed", after("transformed", work.transformed))
+    put(queue, "finish", after("acknowledged", queue.finish))
+    put(work, "run_load", after("committed", work.run_load))
+
+    def observed(**words: Any) -> Any:
+        return replace(real(**words), on_step=lambda step: point(f"load: {step}"))
+
+    put(work, "options_from", observed)
 
 
 def carry_out(order: dict[str, Any]) -> list[str]:

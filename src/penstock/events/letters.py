@@ -18,6 +18,7 @@ from penstock.events.staging import CHANNEL
 from penstock.postgres.queries import queries
 
 _SQL = queries("penstock.events.sql", "listing.sql")
+_TAKE_FROM_WORKERS = queries("penstock.events.sql", "forget.sql")["take_from_workers"]
 _PLACE = re.compile(r"(\d{1,18})/(\d{1,9})")
 #: What `events list` shows where nothing is said.
 OPEN = ("failed", "dead")
@@ -205,9 +206,15 @@ def requeue(connection: psycopg.Connection[Any], chosen: Sequence[Letter]) -> in
 
 
 def discard(connection: psycopg.Connection[Any], chosen: Sequence[Letter], note: str) -> int:
-    """Leave events out for good; they stay in staging as long as all others. Gives how many."""
+    """Leave events out for good; they stay in staging as long as all others. Gives how many.
+
+    Who works on one again just now cannot finish: no replay makes a row of it.
+    """
     of = _columns([(one.chunk, one.pos) for one in chosen])
-    return connection.execute(_SQL["discard"], {**of, "note": note}).rowcount
+    with connection.transaction():
+        done = connection.execute(_SQL["discard"], {**of, "note": note}).rowcount
+        connection.execute(_TAKE_FROM_WORKERS, of)
+    return done
 
 
 def _columns(places: Sequence[tuple[int, int]] | None) -> dict[str, list[int] | None]:

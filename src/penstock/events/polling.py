@@ -23,7 +23,7 @@ from penstock.connectors.protocol import Connector
 from penstock.connectors.rest.connector import Rest
 from penstock.connectors.rest.modules import Cursor, Link, NextUrl, Window
 from penstock.connectors.rest.paths import at
-from penstock.connectors.rest.reading import Page
+from penstock.connectors.rest.reading import Page, whole
 from penstock.errors import ConnectorError, SourceError, UsageError
 from penstock.events.encrypting import Cipher, cipher_of
 from penstock.events.pipeline import Pipeline
@@ -205,7 +205,7 @@ class _Reading:
             return None
         now = datetime.now(UTC)
         for raw in raws:
-            moment = _moment(at(json.loads(raw), self.source.at), now)
+            moment = _moment(at(json.loads(raw, parse_int=whole), self.source.at), now)
             if moment is None or not (reached is None or _same_kind(moment, reached)):
                 self.timeless += 1
             elif reached is None or moment > reached:  # type: ignore[operator]

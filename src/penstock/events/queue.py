@@ -136,7 +136,9 @@ def ripe(connection: psycopg.Connection[Any], pipeline: Pipeline, one: Batch) ->
 
 
 def read(connection: psycopg.Connection[Any], batches: Sequence[Batch]) -> list[bytes]:
-    """The events of batches as they were received, in order; what gives no row for discarded ones.
+    """The events of batches as they were received, in order.
+
+    In the place of those that somebody has discarded stands what stands for forgotten ones.
 
     Raises:
         TryAgain: Some are not there any more: their day was dropped meanwhile.
@@ -176,6 +178,14 @@ def beat(connection: psycopg.Connection[Any], batches: Sequence[Batch]) -> bool:
     return done.rowcount == len(batches)
 
 
+def unasked(connection: psycopg.Connection[Any], pids: Sequence[int]) -> list[tuple[Any, ...]]:
+    """Of sessions that owe somebody an answer, those that know of no question.
+
+    Where the same comes again and again, the question or the answer got lost on its way.
+    """
+    return connection.execute(_SQL["unasked"], {"pids": list(pids)}).fetchall()
+
+
 def finish(
     connection: psycopg.Connection[Any],
     pipeline: Pipeline,
@@ -189,9 +199,9 @@ def finish(
     Raises:
         Fenced: One of them is another worker's: roll back.
     """
+    places = list(_places(batches))
     if status == "succeeded":
         _book(connection, pipeline, batches, outcome)
-    places = list(_places(batches))
     counts: dict[str, list[int]] = {}
     for name, events in (
         ("dropped", outcome.dropped),
@@ -258,7 +268,13 @@ def regain(connection: psycopg.Connection[Any], pipeline: str, worker: str) -> N
 
     Called by that worker itself, on a new connection.
     """
+    end_own(connection, pipeline, worker)
     connection.execute(_SQL["regain"], {"pipeline": pipeline, "worker": worker})
+
+
+def end_own(connection: psycopg.Connection[Any], pipeline: str, worker: str) -> None:
+    """End the session in which a worker loaded before it was cut off, where it waits for it."""
+    connection.execute(_SQL["end_own"], {"pipeline": pipeline, "worker": worker})
 
 
 def waiting(connection: psycopg.Connection[Any], pipeline: str) -> tuple[int, int, datetime | None]:

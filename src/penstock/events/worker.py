@@ -33,6 +33,7 @@ from penstock.events.queue import LEASE, Batch, Fenced
 from penstock.events.staging import CHANNEL
 from penstock.ledger.runs import RunRecord
 from penstock.postgres.connection import connect, normalise, translated
+from penstock.postgres.cutting import answered_within, asking, cut, noted
 from penstock.project.keys import ProjectKey
 
 #: Seconds between two looks for events, where nobody tells that there are some.
@@ -191,27 +192,29 @@ class Worker:
 
     def _session(self) -> Generator[Turn, None, None]:
         with connect(self._dsn) as control, loading_engine(self._dsn) as engine:
-            self._hearing = control if _listen(control) else None
-            named = _session_of(engine, control)
-            name = self.pipeline.name
-            run = RunRecord("work", f"penstock work {name}", pipeline=name)
-            processor = Processor(self.pipeline, control, engine, run, key=self._key)
-            queue.regain(control, self.pipeline.name, self.name)
-            self._began = True
+            with self._kept():
+                self._hearing = control if _listen(control) else None
+                named = _session_of(engine, control)
+                name = self.pipeline.name
+                run = RunRecord("work", f"penstock work {name}", pipeline=name)
+                processor = Processor(self.pipeline, control, engine, run, key=self._key)
+                queue.regain(control, self.pipeline.name, self.name)
+                self._began = True
             while True:
-                batches = queue.claim(control, self.pipeline, {"worker": self.name, **named})
-                ripe = [one for one in batches if queue.ripe(control, self.pipeline, one)]
-                if ripe:
-                    self._work(processor, control, ripe)
+                with self._kept() as held:
+                    batches = queue.claim(control, self.pipeline, {"worker": self.name, **named})
+                    ripe = [one for one in batches if queue.ripe(control, self.pipeline, one)]
+                    if ripe:
+                        held += ripe
+                        self._work(processor, control, ripe)
                 yield Turn.WORKED if batches else Turn.NOTHING
 
     def _work(
         self, processor: Processor, control: psycopg.Connection[Any], batches: list[Batch]
     ) -> None:
         try:
-            with self._kept(batches):
-                for done in processor.process(batches):
-                    self.worked.add(done)
+            for done in processor.process(batches):
+                self.worked.add(done)
         except Fenced as error:
             self._trouble(error.message)
         except PenstockError as error:
@@ -228,24 +231,53 @@ class Worker:
             self._tell()
 
     @contextlib.contextmanager
-    def _kept(self, batches: Sequence[Batch]) -> Iterator[None]:
-        """Keep the lease of what is worked on, on a connection of its own."""
-        over = threading.Event()
+    def _kept(self) -> Iterator[list[Batch]]:
+        """Keep the lease of what is worked on (the list), on a connection of its own.
+
+        Where for as long as the lease lasts no sign of life comes through, or the server knows
+        nothing of what it is asked, or where another worker has taken over, this one may wait for
+        an answer that never comes: that is ended.
+        """
+        held: list[Batch] = []
+        over, here = threading.Event(), threading.get_ident()
 
         def keep() -> None:
+            heard, before, done = time.monotonic(), list[Any](), False
             while not over.wait(_BEAT):
+                kept, lost = True, list[Any]()
                 # Nothing is lost: the next beat may come through, and without one the batch is
                 # another worker's, so that this one's acknowledgement is refused.
-                with contextlib.suppress(Exception), connect(self._dsn) as connection:
-                    queue.beat(connection, batches)
+                with contextlib.suppress(Exception):
+                    kept, lost = self._beat(list(held), asking(here), end=done)
+                    if not lost or lost != before:
+                        heard = time.monotonic()
+                    before = lost
+                if not kept or time.monotonic() - heard > queue.LEASE:
+                    done = cut(here) > 0 or done
 
         thread = threading.Thread(target=keep, name="penstock-beat", daemon=True)
         thread.start()
         try:
-            yield
+            yield held
         finally:
             over.set()
             thread.join()
+
+    def _beat(
+        self, batches: Sequence[Batch], asked: Sequence[int], *, end: bool
+    ) -> tuple[bool, list[Any]]:
+        """Whether the batches are ours; and what the server says of lost questions.
+
+        Args:
+            batches: What is worked on.
+            asked: Sessions that owe an answer.
+            end: End the one that was cut off, before what comes after it waits for its locks.
+        """
+        with connect(self._dsn) as connection, answered_within(_BEAT):
+            if end:
+                queue.end_own(connection, self.pipeline.name, self.name)
+            kept = queue.beat(connection, batches) if batches else True
+            return kept, [] if _pooled(connection) else queue.unasked(connection, asked)
 
     def _trouble(self, said: str) -> None:
         self._troubles += 1
@@ -318,7 +350,7 @@ def loading_engine(dsn: str) -> Iterator[sqlalchemy.Engine]:
     )
     engine = sqlalchemy.create_engine(
         url,
-        creator=lambda: psycopg.connect(conninfo, prepare_threshold=None),
+        creator=lambda: noted(psycopg.connect(conninfo, prepare_threshold=None)),
         pool_size=1,
         max_overflow=1,
         pool_timeout=30,

@@ -15,6 +15,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.pq import Conninfo, TransactionStatus
 
 from penstock.errors import PenstockError, TargetError, TryAgain, UsageError
+from penstock.postgres.cutting import noted
 from penstock.postgres.sqlstates import Kind, kind_of
 
 if TYPE_CHECKING:
@@ -236,7 +237,7 @@ def _is_here(host: str) -> bool:
 def _open(conninfo: str) -> psycopg.Connection[Any]:
     try:
         # No prepared statements: they break behind a pooler in transaction mode.
-        return psycopg.connect(conninfo, prepare_threshold=None)
+        return noted(psycopg.connect(conninfo, prepare_threshold=None))
     except psycopg.Error as error:
         raise _no_connection(error) from None
 

@@ -90,9 +90,9 @@ def test_the_forgotten_are_not_made_rows_of_again(known: Shop, tmp_path: Path) -
     forget(known.url, PIPELINE, {}, tmp_path, ANNA)
     assert restore(known.url, PIPELINE, {}, tmp_path, Span()).events == 2
     with connect(known.url) as connection:
-        assert enqueue(connection, PIPELINE, Span()) == 3
+        assert enqueue(connection, PIPELINE, Span()) == 2, "what waits is worked on anyway"
     worked = drain(PIPELINE, known.url)
-    assert worked.events == 3 + 2 + 1 + 2 + 1
+    assert worked.events == 3 + 2 + 2 + 1
     assert [row[0] for row in known.held()] == ["e2"]
     assert known.stage(named(1), named(4)).staged == 0, "they are known for ever"
 

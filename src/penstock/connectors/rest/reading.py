@@ -24,6 +24,9 @@ from penstock.errors import ConnectorError, UsageError
 from penstock.loading.extract import Extract, extract
 from penstock.loading.load import options_from
 
+#: Digits of a number that Python reads as one.
+_DIGITS = 4000
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
@@ -199,6 +202,11 @@ def _missing(module: Module, found: Any, records: int) -> str:
     return f"only {records:,} of {total:,} records came" if records < total else ""
 
 
+def whole(text: str) -> int | str:
+    """A whole number of JSON; as text where Python's int would refuse it (4,300 digits)."""
+    return int(text) if len(text) < _DIGITS else text
+
+
 def _json_of(answer: Answer, where: str) -> Any:
     kind = answer.kind
     if answer.status == 204 or not answer.content.strip():
@@ -220,7 +228,9 @@ def _json_of(answer: Answer, where: str) -> Any:
             advice="Check the path of the module.",
         )
     try:
-        return json.loads(answer.content)
+        # Python reads bytes that are no UTF-8 (surrogates) and gives what cannot be written again.
+        text = answer.content.decode(json.detect_encoding(answer.content))
+        return json.loads(text, parse_int=whole)
     except (ValueError, RecursionError) as error:
         raise ConnectorError(
             f"{where}: the answer is no JSON, perhaps cut off ({len(answer.content):,} bytes): "

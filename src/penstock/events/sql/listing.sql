@@ -56,10 +56,12 @@ from unnest(%(chunks)s::bigint[], %(places)s::int[]) n(chunk, pos)
 where n.chunk = x.chunk and n.pos = x.pos and x.status in ('failed', 'dead');
 
 -- name: take_back
--- What was discarded waits for somebody again.
+-- What was discarded waits for somebody again; unless it has left staging.
 update penstock.event_states x set status = 'failed', changed_at = clock_timestamp(), note = null
 from unnest(%(chunks)s::bigint[], %(places)s::int[]) n(chunk, pos)
-where n.chunk = x.chunk and n.pos = x.pos and x.status = 'discarded';
+where n.chunk = x.chunk and n.pos = x.pos and x.status = 'discarded'
+  and exists (select from penstock.events e join penstock.chunks c using (chunk, received_at)
+              where e.chunk = x.chunk and e.pos = x.pos);
 
 -- name: hold
 -- Who requeues the same events meanwhile waits, and then finds them about to be tried.
@@ -83,12 +85,14 @@ where x.status in ('failed', 'dead')
                     and b.kind <> 'new' and b.status in ('pending', 'processing'));
 
 -- name: span
--- What was received in a time and is in staging, in batches, in the order in which it came.
+-- What was received in a time and is in staging, in batches, in the order in which it came. What
+-- waits for its first time is left out: it is worked on anyway, and would count twice meanwhile.
 select s.pipeline, c.source_id, s.source, c.chunk, low as pos_from,
-       least(low + %(size)s, c.staged) as pos_to, c.received_at, c.encrypted
-from penstock.chunks c join penstock.sources s using (source_id),
-     generate_series(0, c.staged - 1, %(size)s) low
-where s.pipeline = %(pipeline)s and c.staged > 0
+       least(low + %(size)s, b.pos_to) as pos_to, c.received_at, c.encrypted
+from penstock.batches b join penstock.chunks c using (chunk)
+join penstock.sources s on s.source_id = c.source_id,
+     generate_series(b.pos_from, b.pos_to - 1, %(size)s) low
+where s.pipeline = %(pipeline)s and b.kind = 'new' and b.status in ('succeeded', 'dead')
   and (%(source)s::text is null or s.source = %(source)s)
   and (%(since)s::timestamptz is null or c.received_at >= %(since)s)
   and (%(until)s::timestamptz is null or c.received_at < %(until)s)

@@ -41,6 +41,15 @@ update penstock.batches b set lease_until = clock_timestamp() + %(lease)s * inte
 from unnest(%(ids)s::bigint[], %(tokens)s::bigint[]) own(batch_id, token)
 where b.batch_id = own.batch_id and b.token = own.token and b.status = 'processing';
 
+-- name: unasked
+-- What sessions do that have nothing to do: they wait for their client, or are not there any more.
+select wanted.pid, a.backend_start, a.state_change, p.bytes_processed
+from unnest(%(pids)s::int[]) wanted(pid)
+left join pg_catalog.pg_stat_activity a on a.pid = wanted.pid
+left join pg_catalog.pg_stat_progress_copy p on p.pid = wanted.pid
+where a.state is distinct from 'active' or a.wait_event_type = 'Client'
+order by 1;
+
 -- name: finish
 -- The last write of a batch's transaction: whoever has lost it changes nothing, and rolls back.
 update penstock.batches b
@@ -65,6 +74,17 @@ where b.batch_id = own.batch_id and b.token = own.token and b.status = 'processi
 -- The process of a worker has ended, as its parent has seen: nobody need wait for its leases.
 update penstock.batches set lease_until = clock_timestamp()
 where pipeline = %(pipeline)s and worker = %(worker)s and status = 'processing';
+
+-- name: end_own
+-- The session from which a worker was cut off, and which waits for it: it would wait, and hold its
+-- locks, until TCP notices. What it is doing, a COMMIT, it ends.
+select pg_terminate_backend(b.backend_pid, 5000)
+from (select distinct backend_pid, backend_start from penstock.batches
+      where pipeline = %(pipeline)s and worker = %(worker)s and status = 'processing'
+        and backend_pid is not null) b
+join pg_catalog.pg_stat_activity a
+  on a.pid = b.backend_pid and a.backend_start = b.backend_start
+where a.state <> 'active' or a.wait_event_type = 'Client';
 
 -- name: regain
 -- A worker whose connection broke begins another session: that was no attempt of the events. What it
@@ -115,11 +135,12 @@ from (select b.batch_id, count(*) as events from penstock.batches b
 where n.batch_id = d.batch_id;
 
 -- name: recount
--- Where all of a batch was worked on again, of which events no row is made by now.
+-- Where all of a batch was worked on again, of which events no row is made by now. Two replays of it
+-- may be claimed at once.
 update penstock.batches n
 set dropped = d.events, failed = least(n.failed, n.pos_to - n.pos_from - d.events)
-from (select b.batch_id, count(e.pos) filter (where x.status is null or x.status = 'succeeded')
-               as events
+from (select b.batch_id,
+             count(distinct e.pos) filter (where x.status is null or x.status = 'succeeded') as events
       from unnest(%(of_chunks)s::bigint[], %(froms)s::int[], %(tos)s::int[])
              r(chunk, pos_from, pos_to)
       join penstock.batches b

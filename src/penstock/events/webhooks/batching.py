@@ -21,6 +21,7 @@ import psycopg
 from penstock.errors import PenstockError
 from penstock.events.staging import Delivery, provide_days, stage
 from penstock.postgres.connection import translated
+from penstock.postgres.cutting import answered_within, noted
 from penstock.postgres.queries import queries
 from penstock.postgres.sqlstates import Kind, kind_of
 
@@ -32,6 +33,8 @@ MOST = 1_000
 MOST_WAITING = 10_000
 #: Milliseconds that a statement may take: senders wait for 10 s and more.
 _STATEMENT = "8000"
+#: Seconds after which a transaction has no answer any more: the server ends a statement before.
+_ANSWER = 30.0
 #: Seconds that the end waits for what is being written.
 _STOP = 10.0
 #: What the ledger shows as the origin of what was received.
@@ -151,14 +154,16 @@ class GroupCommit:
         kept = self._connection is not None
         try:
             try:
-                self._commit(batch)
+                with answered_within(_ANSWER):
+                    self._commit(batch)
             except psycopg.Error:
                 # The server was restarted since, or the reply to COMMIT got lost: to write again
                 # is right in both cases, as staging leaves out what it has.
                 if not (kept and self._connection is not None and self._connection.closed):
                     raise
                 self._disconnect()
-                self._commit(batch)
+                with answered_within(_ANSWER):
+                    self._commit(batch)
         except Exception as error:  # noqa: BLE001  whatever it is, nobody is told that all is well
             self._roll_back()
             if len(batch) > 1 and _is_of_one(error):
@@ -191,7 +196,7 @@ class GroupCommit:
 
     def _connected(self) -> psycopg.Connection[Any]:
         if self._connection is None:
-            self._connection = self.connect()
+            self._connection = noted(self.connect())
             self._connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
             self._day = None
         if self._day != (today := self.today()):
