@@ -61,7 +61,9 @@ def sessions(project: Path) -> list[Any]:
     return rows(project, f"select {_COLUMNS} from user_sessions order by started_at, user_id")
 
 
-def test_sessions_end_by_gaps_of_half_an_hour_and_go_on_past_midnight(project: Path) -> None:
+def test_sessions_end_by_gaps_go_on_past_midnight_and_are_made_anew_by_late_events(
+    project: Path,
+) -> None:
     happened(
         project,
         ("ann", "05T10:00:00", "page_view"),
@@ -89,9 +91,6 @@ def test_sessions_end_by_gaps_of_half_an_hour_and_go_on_past_midnight(project: P
     assert rows(project, "select max(xmin::text::bigint) from user_sessions") != made, (
         "what came in the last hour before is looked at again"
     )
-
-
-def test_an_event_that_comes_late_changes_what_came_after_it(project: Path) -> None:
     happened(
         project,
         ("bob", "04T08:00:00", "purchase"),  # so that the one of the 5th is not his first

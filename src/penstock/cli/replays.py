@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from penstock.cli import answer
-from penstock.cli.connected import AsJson
+from penstock.cli.connected import AsJson, rows_text
 from penstock.cli.project import Env, Folder
 from penstock.errors import UsageError
 
@@ -134,8 +134,9 @@ def _show_queued(name: str, batches: int, restored: Restored, left: int, start: 
 
 
 def _show(would: Difference) -> None:
+    events = "1 event" if would.events == 1 else f"{would.events:,} events"
     answer.say(
-        f"{would.events:,} events: {would.added:,} rows would be added, {would.changed:,} changed, "
+        f"{events}: {rows_text(would.added)} would be added, {would.changed:,} changed, "
         f"{would.removed:,} removed; {would.unchanged:,} stay as they are."
     )
     if would.dropped:
