@@ -43,9 +43,9 @@ keeps one: in an earlier run of the same day the load itself took 1.80 times a b
 
 Of events: what is done by hand keeps no raw bytes, no books, and nothing of a bad event. The
 pipeline writes four rows for each: what came, its two ids, and the target's. A replay looks each
-row up in the target and compares it, which costs more than half of writing it. One INSERT a request is
-quicker than the receiver where a commit costs next to nothing, as on this disk. What receiver and
-worker take in half an hour is in `steady.md`.
+row up in the target and compares it, which costs more than half of writing it. One INSERT a
+request is quicker than the receiver where a commit costs next to nothing, as on this disk. What
+receiver and worker take in half an hour is in `steady.md`.
 """
 _SECTION = re.compile(r"(?m)^(?=## PostgreSQL )")
 _PACKAGES = ("penstock", "polars", "psycopg", "sqlalchemy", "pandas", "dlt", "pyarrow")
