@@ -89,26 +89,32 @@ HUNGRY = POISON.replace("import os\n", "import os, resource\nfrom pathlib import
 )
 
 
-def test_an_event_for_which_there_is_no_memory_fails_alone(
-    ledger_database: Database, tmp_path: Path
-) -> None:
-    shop = Shop(ledger_database.url)
-    (tmp_path / "pipelines").mkdir()
-    (tmp_path / "config.py").write_text(CONFIG.format(url=shop.url), "utf-8")
-    (tmp_path / "pipelines" / "shop.py").write_text(HUNGRY, "utf-8")
+def worked_on(database: Database, folder: Path, pipelines: str) -> tuple[Shop, Crew]:
+    """40 events, of which the one at 11 is more than a worker can hold: all others are held."""
+    shop = Shop(database.url)
+    (folder / "pipelines").mkdir()
+    (folder / "config.py").write_text(CONFIG.format(url=shop.url), "utf-8")
+    (folder / "pipelines" / "shop.py").write_text(pipelines, "utf-8")
     offered = events(0, 40)
     offered[11]["kind"] = "poison"
     shop.stage(*offered)
     crew = Crew(
-        Order(folder=tmp_path, env=None, pipelines={"shop": shop.url}, processes=1, once=True)
+        Order(folder=folder, env=None, pipelines={"shop": shop.url}, processes=1, once=True)
     )
     crew.run()
     assert crew.error is None
-    assert crew.restarts == 0
-    assert (tmp_path / "fired").exists()
     sound = [one for one in offered if one["kind"] != "poison"]
     assert held(shop) == sorted((one["id"], one["qty"]) for one in sound if one["qty"] != "many")
     assert shop.balance() == {"files": (40, 0, 0, 38, 0, 2, 0)}
+    return shop, crew
+
+
+def test_an_event_for_which_there_is_no_memory_fails_alone(
+    ledger_database: Database, tmp_path: Path
+) -> None:
+    shop, crew = worked_on(ledger_database, tmp_path, HUNGRY)
+    assert crew.restarts == 0
+    assert (tmp_path / "fired").exists()
     with connect(shop.url) as connection:
         (letter,) = letters.letters(connection, code="transform")
     assert letter.place == "1/11"
@@ -129,18 +135,4 @@ HUGE = (
 def test_workers_of_little_memory_lose_only_what_does_not_fit(
     ledger_database: Database, tmp_path: Path
 ) -> None:
-    shop = Shop(ledger_database.url)
-    (tmp_path / "pipelines").mkdir()
-    (tmp_path / "config.py").write_text(CONFIG.format(url=shop.url), "utf-8")
-    (tmp_path / "pipelines" / "shop.py").write_text(HUGE, "utf-8")
-    offered = events(0, 40)
-    offered[11]["kind"] = "poison"
-    shop.stage(*offered)
-    crew = Crew(
-        Order(folder=tmp_path, env=None, pipelines={"shop": shop.url}, processes=1, once=True)
-    )
-    crew.run()
-    assert crew.error is None
-    sound = [one for one in offered if one["kind"] != "poison"]
-    assert held(shop) == sorted((one["id"], one["qty"]) for one in sound if one["qty"] != "many")
-    assert shop.balance() == {"files": (40, 0, 0, 38, 0, 2, 0)}
+    worked_on(ledger_database, tmp_path, HUGE)

@@ -93,6 +93,7 @@ def export(asked: Asked) -> Response:
         number = export_rejects(asked.connection, path, _selection(asked))
         note(asked.connection, asked.visitor, "export", _named(asked) | {"rows": number})
     except BaseException:
+        # Also Ctrl-C: only the copy goes, the rows stay in the ledger; then the error goes on.
         folder.cleanup()
         raise
 

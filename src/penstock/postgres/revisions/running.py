@@ -200,6 +200,8 @@ class _Run:
                 self._once(one)
                 return
             except Exception as error:
+                # A revision may raise anything: it was rolled back. Only a wait for a lock is tried
+                # again; all else goes on, told with what stays.
                 driver = getattr(error, "orig", error)
                 waited = isinstance(driver, _WAITED) and not self.commits
                 if not waited or time.monotonic() + _PAUSE[1] >= end:
